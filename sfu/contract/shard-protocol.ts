@@ -1,0 +1,150 @@
+// What the node process asks of a shard, and what a shard tells it. Both sides compile against this
+// one table; `ShardChannel` carries it over child-process IPC.
+import type {
+	DtlsParameters,
+	IceParameters,
+	LinkedVoice,
+	LinkEndpoint,
+	PackingMs,
+	RtpCapabilities,
+	RtpParameters,
+	ShardRole,
+	Talker,
+	TransportParameters,
+} from './media-types.ts';
+
+/** Everything a shard needs to start work; a spare shard is told only when it replaces a dead one. */
+export interface ShardAssignment {
+	/** Index of the shard on its node: it names the shard's port, and begins its session ids. */
+	index: number;
+	role: ShardRole;
+	mediaPort: number;
+	/** Addresses the WebRtcServer listens on, with what clients are told instead. */
+	listenAddresses: { ip: string; announcedAddress?: string }[];
+	linkPortMin: number;
+	linkPortMax: number;
+	iceConsentTimeoutSeconds: number;
+	/** A session whose transport has not connected by then is closed. */
+	connectTimeoutMs: number;
+	maxListeners: number;
+}
+
+interface RoomRef {
+	roomId: string;
+}
+interface SpeakerRef extends RoomRef {
+	participantId: string;
+}
+interface LinkRef extends RoomRef {
+	/** Chosen by the edge's node; the same on both ends. */
+	linkId: string;
+}
+
+/** WHEP and WHIP: the answer to an offer. */
+export interface SessionAnswer {
+	sdp: string;
+	/** Changes with each ICE restart; the HTTP layer's ETag. */
+	etag: string;
+}
+
+/** Answer to a trickle PATCH: nothing to say, or a fragment with new ICE parameters after a restart. */
+export interface SessionPatchResult {
+	etag: string;
+	fragment?: string;
+}
+
+/** Requests: name → [parameters, result]. Every one may fail with an `SfuError`. */
+export interface ShardRequests {
+	'shard.assign': [ShardAssignment, Record<string, never>];
+	/** Closes every session politely; the process ends by itself afterwards. */
+	'shard.close': [{ reason: string }, Record<string, never>];
+
+	// The stage: origin router and speakers. Stage shards only.
+	'origin.open': [RoomRef & { voices: number; onAir: boolean }, { rtpCapabilities: RtpCapabilities }];
+	'origin.setOnAir': [RoomRef & { onAir: boolean }, Record<string, never>];
+	'origin.close': [RoomRef, Record<string, never>];
+	'speaker.add': [SpeakerRef & { number: number }, Record<string, never>];
+	'speaker.remove': [SpeakerRef, Record<string, never>];
+	/** Makes a transport; one that the speaker had for the same direction is closed. */
+	'speaker.createTransport': [SpeakerRef & { direction: 'send' | 'recv' }, TransportParameters];
+	'speaker.connectTransport': [SpeakerRef & { transportId: string; dtlsParameters: DtlsParameters }, Record<string, never>];
+	'speaker.restartIce': [SpeakerRef & { transportId: string }, { iceParameters: IceParameters }];
+	'speaker.produce': [SpeakerRef & { transportId: string; rtpParameters: RtpParameters }, { producerId: string }];
+	'speaker.setMuted': [SpeakerRef & { muted: boolean }, Record<string, never>];
+	/** What `participantId` needs to hear `ofParticipantId` at 20 ms. */
+	'speaker.consume': [
+		SpeakerRef & { ofParticipantId: string; rtpCapabilities: RtpCapabilities },
+		{ consumerId: string; producerId: string; rtpParameters: RtpParameters },
+	];
+	/** WHIP: the speaker's whole media in one exchange. */
+	'speaker.publish': [SpeakerRef & { sessionId: string; offer: string }, SessionAnswer];
+
+	// Links. `upstream.*` on the side that receives (the edge), `downstream.*` on the side that sends
+	// (the origin, or an edge that relays). The upstream side speaks first.
+	'upstream.create': [LinkRef & { srtp: boolean }, LinkEndpoint];
+	'upstream.connect': [LinkRef & { remote: LinkEndpoint; voices: LinkedVoice[] }, Record<string, never>];
+	'upstream.close': [LinkRef, Record<string, never>];
+	'downstream.create': [LinkRef & { remote: LinkEndpoint }, LinkEndpoint & { voices: LinkedVoice[] }];
+	'downstream.close': [LinkRef, Record<string, never>];
+
+	// Edges and listeners. Listener shards only.
+	'edge.open': [RoomRef & { voices: number; packingMs: PackingMs }, Record<string, never>];
+	'edge.setPacking': [RoomRef & { packingMs: PackingMs }, Record<string, never>];
+	'edge.close': [RoomRef & { reason: string }, Record<string, never>];
+	/** `listeners` and `roomListeners` are this shard's counts with the new one, fresher than its statistics. */
+	'listener.join': [
+		RoomRef & { sessionId: string; offer: string; packingMs?: PackingMs },
+		SessionAnswer & { listeners: number; roomListeners: number },
+	];
+
+	// Sessions of WHEP and WHIP alike.
+	'session.patch': [{ sessionId: string; fragment: string; ifMatch?: string }, SessionPatchResult];
+	'session.close': [{ sessionId: string }, Record<string, never>];
+}
+
+export type ShardRequestName = keyof ShardRequests;
+export type ParamsOf<N extends ShardRequestName> = ShardRequests[N][0];
+export type ResultOf<N extends ShardRequestName> = ShardRequests[N][1];
+
+/** A shard's figures, sent once a second. Counters only grow while the shard lives. */
+export interface ShardStats {
+	listeners: number;
+	/** Room → listeners. */
+	rooms: Record<string, number>;
+	joinsTotal: number;
+	joinsFailedTotal: number;
+	/** Packets given to listeners' consumers (sent once per consumer by the worker). */
+	packetsSentTotal: number;
+	/** Packets that came in from speakers or links. */
+	packetsReceivedTotal: number;
+	/** 99th percentile of the last second. */
+	eventLoopLagMs: number;
+	/** Of one core, of the shard's Node process over the last second. */
+	nodeCpuRatio: number;
+	nodeRssBytes: number;
+	workerPid: number;
+	workerCpuRatio: number;
+	workerRssBytes: number;
+}
+
+/** Events: name → payload. */
+export interface ShardEvents {
+	/** Modules loaded, worker running: may be assigned. */
+	'shard.ready': { workerPid: number };
+	'shard.stats': ShardStats;
+	/** A speaker's media came, went, or (for WHIP) its session ended. */
+	'speaker.media': { roomId: string; participantId: string; state: 'producing' | 'connected' | 'disconnected' | 'closed' };
+	/** Who talks changed; at most ten a second a room. */
+	'stage.talkers': { roomId: string; talkers: Talker[]; dominant: number | null };
+	/** Nothing has come over a link for two seconds, keep-alives included. */
+	'link.stalled': { roomId: string; linkId: string };
+}
+
+export type ShardEventName = keyof ShardEvents;
+
+/** What travels over the child-process channel (structured clone, so binary data passes as it is). */
+export type ShardMessage =
+	| { kind: 'request'; id: number; name: ShardRequestName; params: unknown }
+	| { kind: 'result'; id: number; result: unknown }
+	| { kind: 'error'; id: number; code: string; message: string; reason?: string }
+	| { kind: 'event'; name: ShardEventName; data: unknown };

@@ -1,0 +1,265 @@
+import type { types } from 'mediasoup';
+import type { Logger } from 'pino';
+import type { ShardRole } from '../contract/media-types.ts';
+import { SfuError } from '../contract/sfu-error.ts';
+import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
+import { Edge } from '../edge/edge.ts';
+import { Origin } from '../stage/origin.ts';
+import type { ShardHandlers } from './request-server.ts';
+import { type Session, SessionTable } from '../session/session-table.ts';
+import { ShardStatsSampler } from './shard-stats.ts';
+import { openWebRtcServer, type TransportFactory, webRtcTransportFactory } from '../session/web-rtc-server.ts';
+
+/** One shared timer drives every director and voice of the shard. */
+const TICK_MS = 20;
+
+export interface ShardHostOptions {
+	worker: types.Worker;
+	log: Logger;
+	emit: <N extends ShardEventName>(name: N, data: ShardEvents[N]) => void;
+}
+
+interface Assigned extends ShardAssignment {
+	transports: TransportFactory;
+	sampler: ShardStatsSampler;
+	sessions: SessionTable;
+}
+
+/** All rooms' parts on this shard, and the requests that reach them. */
+export class ShardHost {
+	readonly #worker: types.Worker;
+	readonly #log: Logger;
+	readonly #emit: ShardHostOptions['emit'];
+	readonly #origins = new Map<string, Origin>();
+	readonly #edges = new Map<string, Edge>();
+	#assigned: Assigned | undefined;
+	#joinsTotal = 0;
+	#joinsFailedTotal = 0;
+	#closedPackets = { sent: 0, received: 0 };
+	#ticker: NodeJS.Timeout | undefined;
+
+	constructor({ worker, log, emit }: ShardHostOptions) {
+		this.#worker = worker;
+		this.#log = log;
+		this.#emit = emit;
+	}
+
+	readonly handlers: Omit<ShardHandlers, 'shard.close'> = {
+		'shard.assign': async (assignment) => {
+			if (this.#assigned) {
+				throw new SfuError('wrong_role', 'this shard has its assignment already');
+			}
+			const server = await openWebRtcServer(this.#worker, assignment);
+			const sampler = new ShardStatsSampler(this.#worker, () => this.#counts(), (stats) => this.#emit('shard.stats', stats));
+			this.#assigned = {
+				...assignment,
+				sampler,
+				transports: webRtcTransportFactory(server, assignment),
+				sessions: new SessionTable(assignment.connectTimeoutMs),
+			};
+			this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+			return {};
+		},
+
+		'origin.open': async ({ roomId, voices, onAir }) => {
+			const { transports, sessions, linkPortMin, linkPortMax } = this.#as('stage');
+			this.#origins.get(roomId)?.close('opened again');
+			const origin = await Origin.create({
+				worker: this.#worker,
+				roomId,
+				voices,
+				onAir,
+				transports,
+				sessions,
+				linkPorts: { min: linkPortMin, max: linkPortMax },
+				log: this.#log,
+				emit: this.#emit,
+			});
+			this.#origins.set(roomId, origin);
+			return { rtpCapabilities: origin.rtpCapabilities };
+		},
+		'origin.setOnAir': ({ roomId, onAir }) => {
+			this.#origin(roomId).setOnAir(onAir);
+			return {};
+		},
+		'origin.close': ({ roomId }) => {
+			const origin = this.#origins.get(roomId);
+			if (origin) {
+				this.#origins.delete(roomId);
+				this.#closedPackets.received += origin.packetsReceived;
+				origin.close('room closed');
+			}
+			return {};
+		},
+		'speaker.add': ({ roomId, participantId, number }) => {
+			this.#origin(roomId).addSpeaker(participantId, number);
+			return {};
+		},
+		'speaker.remove': ({ roomId, participantId }) => {
+			this.#origin(roomId).removeSpeaker(participantId);
+			return {};
+		},
+		'speaker.createTransport': ({ roomId, participantId, direction }) => this.#origin(roomId).speaker(participantId).createTransport(direction),
+		'speaker.connectTransport': async ({ roomId, participantId, transportId, dtlsParameters }) => {
+			await this.#origin(roomId).speaker(participantId).connectTransport(transportId, dtlsParameters);
+			return {};
+		},
+		'speaker.restartIce': async ({ roomId, participantId, transportId }) => ({
+			iceParameters: await this.#origin(roomId).speaker(participantId).restartIce(transportId),
+		}),
+		'speaker.produce': async ({ roomId, participantId, transportId, rtpParameters }) => ({
+			producerId: await this.#origin(roomId).speaker(participantId).produce(transportId, rtpParameters),
+		}),
+		'speaker.setMuted': async ({ roomId, participantId, muted }) => {
+			await this.#origin(roomId).speaker(participantId).setMuted(muted);
+			return {};
+		},
+		'speaker.consume': ({ roomId, participantId, ofParticipantId, rtpCapabilities }) => {
+			const origin = this.#origin(roomId);
+			return origin.speaker(participantId).consume(origin.speaker(ofParticipantId), rtpCapabilities);
+		},
+		'speaker.publish': ({ roomId, participantId, sessionId, offer }) => this.#origin(roomId).speaker(participantId).publish(sessionId, offer),
+
+		'upstream.create': ({ roomId, linkId, srtp }) => this.#edge(roomId).createUpstream(linkId, srtp),
+		'upstream.connect': async ({ roomId, linkId, remote, voices }) => {
+			await this.#edge(roomId).connectUpstream(linkId, remote, voices);
+			return {};
+		},
+		'upstream.close': ({ roomId, linkId }) => {
+			this.#edges.get(roomId)?.closeUpstream(linkId, 'closed by the node');
+			return {};
+		},
+		'downstream.create': ({ roomId, linkId, remote }) => this.#origin(roomId).createDownstream(linkId, remote),
+		'downstream.close': ({ roomId, linkId }) => {
+			this.#origins.get(roomId)?.closeDownstream(linkId, 'closed by the node');
+			return {};
+		},
+
+		'edge.open': async ({ roomId, voices, packingMs }) => {
+			const { transports, sessions, linkPortMin, linkPortMax, listenAddresses } = this.#as('listener');
+			if (!this.#edges.has(roomId)) {
+				this.#edges.set(
+					roomId,
+					Edge.create({
+						worker: this.#worker,
+						roomId,
+						voices,
+						packingMs,
+						transports,
+						sessions,
+						link: { min: linkPortMin, max: linkPortMax, announced: listenAddresses[0]?.announcedAddress },
+						log: this.#log,
+						emit: this.#emit,
+					}),
+				);
+			}
+			return {};
+		},
+		'edge.setPacking': ({ roomId, packingMs }) => {
+			this.#edge(roomId).setPackingMs(packingMs);
+			return {};
+		},
+		'edge.close': ({ roomId, reason }) => {
+			const edge = this.#edges.get(roomId);
+			if (edge) {
+				this.#edges.delete(roomId);
+				this.#closedPackets.received += edge.packetsReceived;
+				this.#closedPackets.sent += edge.packetsSent;
+				edge.close(reason);
+			}
+			return {};
+		},
+		'listener.join': async ({ roomId, sessionId, offer, packingMs }) => {
+			const { maxListeners, sessions } = this.#as('listener');
+			try {
+				const edge = this.#edge(roomId);
+				if (sessions.size >= maxListeners) {
+					throw new SfuError('shard_full', 'this shard has as many listeners as it may have');
+				}
+				const answer = await edge.join(sessionId, offer, packingMs);
+				this.#joinsTotal++;
+				return { ...answer, listeners: sessions.size, roomListeners: edge.listeners };
+			} catch (error) {
+				this.#joinsFailedTotal++;
+				throw error;
+			}
+		},
+
+		'session.patch': ({ sessionId, fragment, ifMatch }) => this.#session(sessionId).patch(fragment, ifMatch),
+		'session.close': ({ sessionId }) => {
+			this.#session(sessionId).close('left');
+			return {};
+		},
+	};
+
+	/** Ends every session, so that clients learn it from DTLS rather than from silence. */
+	close(reason: string): void {
+		clearInterval(this.#ticker);
+		this.#assigned?.sampler.close();
+		for (const part of [...this.#origins.values(), ...this.#edges.values()]) {
+			part.close(reason);
+		}
+	}
+
+	#tick(): void {
+		const nowMs = performance.now();
+		for (const origin of this.#origins.values()) {
+			origin.tick(nowMs);
+		}
+		for (const edge of this.#edges.values()) {
+			edge.tick(nowMs);
+		}
+		this.#assigned?.sessions.sweep(nowMs);
+	}
+
+	#counts() {
+		const counts = {
+			listeners: 0,
+			rooms: {} as Record<string, number>,
+			joinsTotal: this.#joinsTotal,
+			joinsFailedTotal: this.#joinsFailedTotal,
+			packetsSentTotal: this.#closedPackets.sent,
+			packetsReceivedTotal: this.#closedPackets.received,
+		};
+		for (const [roomId, edge] of this.#edges) {
+			counts.rooms[roomId] = edge.listeners;
+			counts.listeners += edge.listeners;
+			counts.packetsSentTotal += edge.packetsSent;
+			counts.packetsReceivedTotal += edge.packetsReceived;
+		}
+		for (const origin of this.#origins.values()) {
+			counts.packetsReceivedTotal += origin.packetsReceived;
+		}
+		return counts;
+	}
+
+	#as(role: ShardRole): Assigned {
+		if (this.#assigned?.role !== role) {
+			throw new SfuError('wrong_role', `this is not a ${role} shard`);
+		}
+		return this.#assigned;
+	}
+
+	#session(sessionId: string): Session {
+		if (!this.#assigned) {
+			throw new SfuError('wrong_role', 'this shard has no assignment yet');
+		}
+		return this.#assigned.sessions.require(sessionId);
+	}
+
+	#origin(roomId: string): Origin {
+		const origin = this.#origins.get(roomId);
+		if (!origin) {
+			throw new SfuError('room_unknown', 'this room has no origin on this shard');
+		}
+		return origin;
+	}
+
+	#edge(roomId: string): Edge {
+		const edge = this.#edges.get(roomId);
+		if (!edge) {
+			throw new SfuError('room_unknown', 'this room has no edge on this shard');
+		}
+		return edge;
+	}
+}

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { types } from 'mediasoup';
+import type { ShardStats } from '../contract/shard-protocol.ts';
+
+const SAMPLE_MS = 1_000;
+const PAGE_BYTES = 4_096;
+
+type Counts = Pick<ShardStats, 'listeners' | 'rooms' | 'joinsTotal' | 'joinsFailedTotal' | 'packetsSentTotal' | 'packetsReceivedTotal'>;
+
+/** Once a second: the shard's counts with the load of its two processes. */
+export class ShardStatsSampler {
+	readonly #worker: types.Worker;
+	readonly #counts: () => Counts;
+	readonly #report: (stats: ShardStats) => void;
+	readonly #lag = monitorEventLoopDelay({ resolution: 10 });
+	readonly #timer: NodeJS.Timeout;
+	#lastAtMs = performance.now();
+	#lastNodeCpuUs = cpuUs(process.cpuUsage());
+	#lastWorkerCpuMs = 0;
+
+	constructor(worker: types.Worker, counts: () => Counts, report: (stats: ShardStats) => void) {
+		this.#worker = worker;
+		this.#counts = counts;
+		this.#report = report;
+		this.#lag.enable();
+		this.#timer = setInterval(() => void this.#sample(), SAMPLE_MS);
+	}
+
+	close(): void {
+		clearInterval(this.#timer);
+		this.#lag.disable();
+	}
+
+	async #sample(): Promise<void> {
+		// A worker that is dying rejects; its death is reported elsewhere.
+		const usage = await this.#worker.getResourceUsage().catch(() => undefined);
+		if (!usage) {
+			return;
+		}
+		const nowMs = performance.now();
+		const elapsedMs = Math.max(1, nowMs - this.#lastAtMs);
+		const nodeCpuUs = cpuUs(process.cpuUsage());
+		const workerCpuMs = usage.ru_utime + usage.ru_stime;
+		const stats: ShardStats = {
+			...this.#counts(),
+			eventLoopLagMs: Math.max(0, this.#lag.percentile(99) / 1e6 - 10),
+			nodeCpuRatio: (nodeCpuUs - this.#lastNodeCpuUs) / 1_000 / elapsedMs,
+			nodeRssBytes: process.memoryUsage.rss(),
+			workerPid: this.#worker.pid,
+			workerCpuRatio: (workerCpuMs - this.#lastWorkerCpuMs) / elapsedMs,
+			workerRssBytes: rssBytes(this.#worker.pid),
+		};
+		this.#lag.reset();
+		this.#lastAtMs = nowMs;
+		this.#lastNodeCpuUs = nodeCpuUs;
+		this.#lastWorkerCpuMs = workerCpuMs;
+		this.#report(stats);
+	}
+}
+
+const cpuUs = ({ user, system }: NodeJS.CpuUsage) => user + system;
+
+/** Resident memory of another process, proc(5); 0 once it is gone. */
+function rssBytes(pid: number): number {
+	try {
+		return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE_BYTES;
+	} catch {
+		return 0;
+	}
+}

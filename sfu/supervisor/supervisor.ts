@@ -1,0 +1,220 @@
+import { EventEmitter } from 'node:events';
+import type { Logger } from 'pino';
+import type { ShardRole } from '../contract/media-types.ts';
+import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
+import { Shard } from './shard.ts';
+
+export interface SupervisorOptions {
+	stageShards: number;
+	listenerShards: number;
+	/** Warm processes, modules loaded and worker running, that wait to take a dead shard's place. */
+	spareShards: number;
+	mediaPort: number;
+	listenAddresses: { ip: string; announcedAddress?: string }[];
+	linkPortMin: number;
+	linkPortMax: number;
+	iceConsentTimeoutSeconds: number;
+	connectTimeoutMs: number;
+	maxListenersPerShard: number;
+	requestTimeoutMs: number;
+	workerBin?: string;
+	workerLogLevel?: string;
+	log: Logger;
+}
+
+export interface SupervisorEvents {
+	/** A shard took up (or took over) its index: it is empty and may be used. */
+	shardUp: [shard: Shard, index: number, role: ShardRole];
+	/** A shard died with all that was on it. */
+	shardDown: [index: number, role: ShardRole];
+	shardEvent: [index: number, name: ShardEventName, data: ShardEvents[ShardEventName]];
+}
+
+interface Slot {
+	readonly assignment: ShardAssignment;
+	shard: Shard | undefined;
+	recentDeaths: number[];
+}
+
+/** More deaths than this of one slot within the window and its next start waits: something is broken, not unlucky. */
+const DEATHS_BEFORE_BACKOFF = 3;
+const DEATH_WINDOW_MS = 10_000;
+const BACKOFF_MS = 2_000;
+
+/**
+ * Starts a node's shards, watches them, and puts a warm spare in a dead one's place: same index, same port.
+ * A worker that dies takes its shard with it, so that there is one failure to handle.
+ */
+export class Supervisor extends EventEmitter<SupervisorEvents> {
+	readonly #options: SupervisorOptions;
+	readonly #log: Logger;
+	readonly #slots: Slot[] = [];
+	readonly #spares = new Set<Shard>();
+	#closing = false;
+
+	/** Resolves when every shard has its port. Rejects if one cannot start at all. */
+	static async start(options: SupervisorOptions): Promise<Supervisor> {
+		const supervisor = new Supervisor(options);
+		try {
+			await Promise.all(supervisor.#slots.map((slot) => supervisor.#fill(slot, supervisor.#spawn())));
+		} catch (error) {
+			await supervisor.close('start failed', 0);
+			throw error;
+		}
+		supervisor.#refillSpares();
+		return supervisor;
+	}
+
+	private constructor(options: SupervisorOptions) {
+		super();
+		this.#options = options;
+		this.#log = options.log.child({ part: 'supervisor' });
+		for (let index = 0; index < options.stageShards + options.listenerShards; index++) {
+			this.#slots.push({ assignment: this.#assignmentOf(index), shard: undefined, recentDeaths: [] });
+		}
+	}
+
+	/** The living, assigned shard at this index. */
+	shard(index: number): Shard | undefined {
+		return this.#slots[index]?.shard;
+	}
+
+	/** All living, assigned shards of a role, in order of index. */
+	shards(role?: ShardRole): Shard[] {
+		return this.#slots.flatMap(({ shard, assignment }) => (shard && (role === undefined || assignment.role === role) ? [shard] : []));
+	}
+
+	/** What should be here, living or not. */
+	get slots(): readonly { index: number; role: ShardRole; mediaPort: number; alive: boolean }[] {
+		return this.#slots.map(({ assignment, shard }) => ({
+			index: assignment.index,
+			role: assignment.role,
+			mediaPort: assignment.mediaPort,
+			alive: shard !== undefined,
+		}));
+	}
+
+	/** How many warm processes wait. */
+	get readySpares(): number {
+		return [...this.#spares].filter((spare) => spare.isReady).length;
+	}
+
+	async close(reason: string, deadlineMs: number): Promise<void> {
+		this.#closing = true;
+		const spares = [...this.#spares];
+		this.#spares.clear();
+		for (const spare of spares) {
+			spare.kill();
+		}
+		await Promise.all(this.shards().map((shard) => shard.close(reason, deadlineMs)));
+	}
+
+	#assignmentOf(index: number): ShardAssignment {
+		const options = this.#options;
+		return {
+			index,
+			role: index < options.stageShards ? 'stage' : 'listener',
+			mediaPort: options.mediaPort + index,
+			listenAddresses: options.listenAddresses,
+			linkPortMin: options.linkPortMin,
+			linkPortMax: options.linkPortMax,
+			iceConsentTimeoutSeconds: options.iceConsentTimeoutSeconds,
+			connectTimeoutMs: options.connectTimeoutMs,
+			maxListeners: options.maxListenersPerShard,
+		};
+	}
+
+	#spawn(): Shard {
+		const { log, requestTimeoutMs, workerBin, workerLogLevel } = this.#options;
+		return Shard.spawn({
+			log,
+			requestTimeoutMs,
+			env: {
+				...(workerBin === undefined ? {} : { MEDIASOUP_WORKER_BIN: workerBin }),
+				...(workerLogLevel === undefined ? {} : { ROSTRUM_WORKER_LOG_LEVEL: workerLogLevel }),
+				ROSTRUM_SHARD_LOG_LEVEL: log.level,
+			},
+		});
+	}
+
+	async #fill(slot: Slot, shard: Shard): Promise<void> {
+		const { index, role } = slot.assignment;
+		const startedAt = performance.now();
+		await becomesReady(shard);
+		await shard.assign(slot.assignment);
+		if (this.#closing || shard.isGone) {
+			shard.kill();
+			throw new Error(`shard ${index} went away while it started`);
+		}
+		slot.shard = shard;
+		shard.on('event', (name, data) => this.emit('shardEvent', index, name, data));
+		shard.once('gone', ({ code, signal }) => this.#onGone(slot, code, signal));
+		this.#log.info({ shard: index, role, port: slot.assignment.mediaPort, tookMs: Math.round(performance.now() - startedAt) }, 'shard up');
+		this.emit('shardUp', shard, index, role);
+	}
+
+	#onGone(slot: Slot, code: number | null, signal: NodeJS.Signals | null): void {
+		const { index, role } = slot.assignment;
+		slot.shard = undefined;
+		if (this.#closing) {
+			return;
+		}
+		this.#log.error({ shard: index, role, code, signal }, 'shard died; replacing it');
+		this.emit('shardDown', index, role);
+		const now = performance.now();
+		slot.recentDeaths = [...slot.recentDeaths.filter((at) => now - at < DEATH_WINDOW_MS), now];
+		if (slot.recentDeaths.length > DEATHS_BEFORE_BACKOFF) {
+			setTimeout(() => this.#replace(slot), BACKOFF_MS).unref();
+		} else {
+			this.#replace(slot);
+		}
+	}
+
+	#replace(slot: Slot): void {
+		if (this.#closing) {
+			return;
+		}
+		const shard = this.#takeSpare() ?? this.#spawn();
+		this.#fill(slot, shard).catch((error: unknown) => {
+			shard.kill();
+			if (!this.#closing) {
+				this.#log.error({ shard: slot.assignment.index, err: error }, 'a replacement shard failed; trying again');
+				setTimeout(() => this.#replace(slot), BACKOFF_MS).unref();
+			}
+		});
+		this.#refillSpares();
+	}
+
+	#takeSpare(): Shard | undefined {
+		const spare = [...this.#spares].find((candidate) => candidate.isReady);
+		if (spare) {
+			this.#spares.delete(spare);
+		}
+		return spare;
+	}
+
+	#refillSpares(): void {
+		while (!this.#closing && this.#spares.size < this.#options.spareShards) {
+			const spare = this.#spawn();
+			this.#spares.add(spare);
+			spare.once('gone', () => {
+				// A spare that dies unused is replaced too, but not in a hot loop.
+				if (this.#spares.delete(spare)) {
+					setTimeout(() => this.#refillSpares(), BACKOFF_MS).unref();
+				}
+			});
+		}
+	}
+}
+
+function becomesReady(shard: Shard): Promise<void> {
+	if (shard.isReady) {
+		return Promise.resolve();
+	}
+	return new Promise((resolve, reject) => {
+		shard.once('ready', resolve);
+		shard.once('gone', ({ code, signal }) =>
+			reject(new Error(`a shard process ended before it was ready (code ${code}, signal ${signal}); is the mediasoup worker there?`)),
+		);
+	});
+}
