@@ -1,0 +1,258 @@
+import { Type, type Static } from 'typebox';
+
+/**
+ * Every setting of Rostrum, declared once: the loader, the reference and the sample file are made from this.
+ *
+ * Annotations beside plain JSON Schema, read by `leaves.ts`:
+ * - `env`: the environment variable that sets this key;
+ * - `secret`: never shown in messages, logs or the result of `redactConfig()`;
+ * - `expects`: how to say in words what the pattern asks for;
+ * - `defaultFrom`: how a default is found that depends on other things.
+ */
+const section = { additionalProperties: false } as const;
+const port = { minimum: 1, maximum: 65_535 } as const;
+const dayS = 86_400;
+
+const OpusPackingMs = [20, 40, 60, 120] as const;
+
+export const ForeignIssuerSchema = Type.Object({
+	issuer: Type.String({ description: 'The `iss` claim, exactly as the provider writes it.', minLength: 1, maxLength: 512 }),
+	jwksUrl: Type.String({
+		description: 'Where the provider publishes its keys. https, or http on a loopback address: whoever can change this answer can make tokens.',
+		expects: 'an https:// address (http:// only on loopback)',
+		pattern: '^https?://[^\\s]+$',
+		maxLength: 2048,
+	}),
+	audience: Type.String({ description: 'The `aud` claim the provider writes for Rostrum.', minLength: 1, maxLength: 512 }),
+	algorithms: Type.Array(Type.Enum(['EdDSA', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512']), {
+		description: 'Signature algorithms taken from this issuer.',
+		default: ['EdDSA', 'ES256', 'RS256'],
+		minItems: 1,
+		uniqueItems: true,
+	}),
+	roleClaim: Type.String({ description: 'Name of the claim that holds the role.', default: 'rostrum_role', minLength: 1, maxLength: 256 }),
+	roomClaim: Type.String({ description: 'Name of the claim that holds the room id.', default: 'rostrum_room', minLength: 1, maxLength: 256 }),
+	allowAdmin: Type.Boolean({ description: 'Whether this issuer may make admins.', default: false }),
+}, section);
+
+export const ConfigSchema = Type.Object({
+	http: Type.Object({
+		host: Type.String({
+			env: 'ROSTRUM_HTTP_HOST', default: '127.0.0.1', pattern: '^[A-Za-z0-9._:-]{1,253}$', expects: 'an address or a host name',
+			description: 'Address the API and the pages listen on. 0.0.0.0 or :: for every address of this machine.',
+		}),
+		port: Type.Integer({
+			env: 'ROSTRUM_HTTP_PORT', default: 3000, minimum: 0, maximum: 65_535,
+			description: 'TCP port of the API and the pages; 0 takes any free one.',
+		}),
+		publicUrl: Type.Optional(Type.String({
+			env: 'ROSTRUM_PUBLIC_URL', pattern: '^https?://[^\\s/?#@]+(/[^\\s?#]*)?$', maxLength: 2048,
+			expects: 'an http:// or https:// address without query', defaultFrom: 'made from host and port once listening',
+			examples: ['https://rooms.example.org'],
+			description: 'Address under which people reach this server; links handed out begin with it.',
+		})),
+		trustProxy: Type.Union([Type.Boolean(), Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1 })], {
+			env: 'ROSTRUM_HTTP_TRUST_PROXY', default: false, expects: 'true, false or a list of addresses (10.0.0.0/8 style ranges too)',
+			description: 'Whose X-Forwarded-* headers are believed: nobody (false), everybody (true), or the listed addresses and ranges.',
+		}),
+		bodyLimitBytes: Type.Integer({
+			env: 'ROSTRUM_HTTP_BODY_LIMIT_BYTES', default: 65_536, minimum: 4096, maximum: 16_777_216,
+			description: 'Largest request body; anything longer is answered with 413.',
+		}),
+		corsOrigins: Type.Union([Type.Literal('*'), Type.Array(Type.String({ pattern: '^https?://[^\\s/?#@]+$' }))], {
+			env: 'ROSTRUM_HTTP_CORS_ORIGINS', default: '*', expects: '"*" or a list of origins such as https://example.org',
+			description: 'Web origins whose pages may call the API. Tokens travel in headers and never in cookies, so "*" gives nothing away.',
+		}),
+		maxEventStreams: Type.Integer({
+			env: 'ROSTRUM_HTTP_MAX_EVENT_STREAMS', default: 20_000, minimum: 0, maximum: 1_000_000,
+			description: 'Event streams (SSE) this node holds open at once; further ones are refused with 503.',
+		}),
+	}, { ...section, description: 'The API and the pages' }),
+
+	nodeId: Type.Optional(Type.String({
+		env: 'ROSTRUM_NODE_ID', pattern: '^[a-z0-9-]{1,32}$', expects: '1 to 32 characters of a-z, 0-9 and -',
+		defaultFrom: 'made once and kept in the data folder', examples: ['node-a'],
+		description: 'Name of this node within its cluster.',
+	})),
+	dataDir: Type.String({
+		env: 'ROSTRUM_DATA_DIR', default: './data', minLength: 1, maxLength: 1024,
+		description: 'Folder for keys, rooms and recordings; relative to the folder Rostrum is started in.',
+	}),
+
+	log: Type.Object({
+		level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+			env: 'LOG_LEVEL', default: 'info', description: 'Least serious message that is logged.',
+		}),
+		pretty: Type.Union([Type.Boolean(), Type.Literal('auto')], {
+			env: 'ROSTRUM_LOG_PRETTY', default: 'auto',
+			description: 'Lines for people (true) or JSON (false); auto: for people when standard output is a terminal.',
+		}),
+	}, { ...section, description: 'Logging' }),
+
+	admin: Type.Object({
+		token: Type.Optional(Type.String({
+			env: 'ROSTRUM_ADMIN_TOKEN', secret: true, pattern: '^[\\x21-\\x7e]{32,512}$', expects: '32 to 512 visible ASCII characters',
+			defaultFrom: 'none: only signed tokens act as admin', examples: ['CHANGE'],
+			description: 'A bearer token that acts as admin (openssl rand -hex 32 makes a good one).',
+		})),
+	}, { ...section, description: 'Operating' }),
+
+	auth: Type.Object({
+		issuer: Type.String({
+			env: 'ROSTRUM_AUTH_ISSUER', default: 'rostrum', minLength: 1, maxLength: 512, description: 'The `iss` claim of tokens made here.',
+		}),
+		audience: Type.String({
+			env: 'ROSTRUM_AUTH_AUDIENCE', default: 'rostrum', minLength: 1, maxLength: 512,
+			description: 'The `aud` claim of tokens made and taken here.',
+		}),
+		tokenTtlSeconds: Type.Integer({
+			env: 'ROSTRUM_AUTH_TOKEN_TTL_SECONDS', default: dayS, minimum: 1, maximum: 366 * dayS,
+			description: 'How long a token lives when its maker does not say.',
+		}),
+		maxTokenTtlSeconds: Type.Integer({
+			env: 'ROSTRUM_AUTH_MAX_TOKEN_TTL_SECONDS', default: 90 * dayS, minimum: 1, maximum: 366 * dayS,
+			description: 'Longest life of a token. Longer ones are neither made nor taken, whoever signed them.',
+		}),
+		clockToleranceSeconds: Type.Integer({
+			env: 'ROSTRUM_AUTH_CLOCK_TOLERANCE_SECONDS', default: 5, minimum: 0, maximum: 300,
+			description: 'How far the clocks of an issuer and this node may differ.',
+		}),
+		foreignIssuers: Type.Array(ForeignIssuerSchema, {
+			env: 'ROSTRUM_AUTH_FOREIGN_ISSUERS', default: [], maxItems: 16,
+			examples: [[{ issuer: 'https://login.example.org/', jwksUrl: 'https://login.example.org/jwks.json', audience: 'rostrum' }]],
+			description: 'OpenID Connect providers whose tokens are taken too.',
+		}),
+	}, { ...section, description: 'Tokens' }),
+
+	sfu: Type.Object({
+		listenerShards: Type.Integer({
+			env: 'ROSTRUM_LISTENER_SHARDS', minimum: 1, maximum: 256, defaultFrom: 'cores − 1, at least 1', examples: [3],
+			description: 'Child processes that carry listeners.',
+		}),
+		stageShards: Type.Integer({
+			env: 'ROSTRUM_STAGE_SHARDS', default: 1, minimum: 1, maximum: 64, description: 'Child processes that carry speakers.',
+		}),
+		spareShards: Type.Integer({
+			env: 'ROSTRUM_SFU_SPARE_SHARDS', default: 1, minimum: 0, maximum: 16,
+			description: 'Warm processes that wait to take the place and the port of a dead one.',
+		}),
+		mediaPort: Type.Integer({
+			env: 'ROSTRUM_MEDIA_PORT', default: 40_000, ...port,
+			description: 'Shard n uses the n-th port from here, UDP and TCP, stage shards first.',
+		}),
+		mediaAddress: Type.String({
+			env: 'ROSTRUM_MEDIA_ADDRESS', pattern: '^(auto|[0-9A-Fa-f.:]{2,45})$', expects: 'an IP address or auto',
+			defaultFrom: '127.0.0.1 when `http.host` is loopback, else auto', examples: ['auto'],
+			description: 'Address media is received on; auto: every address of this machine.',
+		}),
+		announcedAddress: Type.Optional(Type.String({
+			env: 'ROSTRUM_ANNOUNCED_ADDRESS', pattern: '^[A-Za-z0-9._:-]{1,253}$', expects: 'an IP address or a host name',
+			defaultFrom: 'the address listened on', examples: ['203.0.113.7'],
+			description: 'Address told to browsers when it differs from the one listened on, as behind NAT.',
+		})),
+		linkPortMin: Type.Integer({
+			env: 'ROSTRUM_SFU_LINK_PORT_MIN', default: 41_000, ...port, description: 'First UDP port of the links between shards.',
+		}),
+		linkPortMax: Type.Integer({
+			env: 'ROSTRUM_SFU_LINK_PORT_MAX', default: 41_999, ...port, description: 'Last UDP port of the links between shards.',
+		}),
+		requestTimeoutMs: Type.Integer({
+			env: 'ROSTRUM_SFU_REQUEST_TIMEOUT_MS', default: 5000, minimum: 100, maximum: 60_000,
+			description: 'How long a shard may take to answer before it counts as failed.',
+		}),
+		maxListenersPerShard: Type.Integer({
+			env: 'ROSTRUM_SFU_MAX_LISTENERS_PER_SHARD', default: 5000, minimum: 1, maximum: 100_000,
+			description: 'Listeners one shard takes at most.',
+		}),
+		iceConsentTimeoutSeconds: Type.Integer({
+			env: 'ROSTRUM_SFU_ICE_CONSENT_TIMEOUT_SECONDS', default: 30, minimum: 5, maximum: 60,
+			description: 'A peer that stays silent for this long is gone.',
+		}),
+		connectTimeoutMs: Type.Integer({
+			env: 'ROSTRUM_SFU_CONNECT_TIMEOUT_MS', default: 15_000, minimum: 1000, maximum: 120_000,
+			description: 'A session that has not connected after this long is closed.',
+		}),
+		workerLogLevel: Type.Enum(['debug', 'warn', 'error', 'none'], {
+			env: 'ROSTRUM_SFU_WORKER_LOG_LEVEL', default: 'warn', description: 'Least serious message of the mediasoup workers that is logged.',
+		}),
+	}, { ...section, description: 'Media: shards, ports, limits' }),
+
+	rooms: Type.Object({
+		demo: Type.Boolean({
+			env: 'ROSTRUM_ROOMS_DEMO', default: true, description: 'Make a demo room at the first start and print its links.',
+		}),
+		defaultVoices: Type.Integer({
+			env: 'ROSTRUM_ROOMS_DEFAULT_VOICES', default: 3, minimum: 1, maximum: 8,
+			description: 'Voices (people heard at once) of a room that does not say.',
+		}),
+		autoPacking: Type.Object({
+			thresholdListeners: Type.Integer({
+				env: 'ROSTRUM_ROOMS_AUTO_PACKING_THRESHOLD_LISTENERS', default: 200, minimum: 1, maximum: 1_000_000,
+				description: 'From this many listeners on a room is packed by `largeMs`.',
+			}),
+			smallMs: Type.Enum(OpusPackingMs, {
+				env: 'ROSTRUM_ROOMS_AUTO_PACKING_SMALL_MS', default: 20, description: 'Audio per packet below the threshold.',
+			}),
+			largeMs: Type.Enum(OpusPackingMs, {
+				env: 'ROSTRUM_ROOMS_AUTO_PACKING_LARGE_MS', default: 60, description: 'Audio per packet from the threshold on.',
+			}),
+		}, { ...section, description: 'Packing of rooms set to auto' }),
+		reconnectGraceMs: Type.Integer({
+			env: 'ROSTRUM_ROOMS_RECONNECT_GRACE_MS', default: 10_000, minimum: 0, maximum: 300_000,
+			description: 'How long a speaker whose socket was lost keeps the place on stage.',
+		}),
+		maxStageSize: Type.Integer({
+			env: 'ROSTRUM_ROOMS_MAX_STAGE_SIZE', default: 50, minimum: 1, maximum: 200, description: 'People on stage at most, hosts included.',
+		}),
+	}, { ...section, description: 'Rooms' }),
+
+	turn: Type.Object({
+		urls: Type.Array(Type.String({ pattern: '^(stuns?|turns?):[^\\s?]+(\\?transport=(udp|tcp))?$', maxLength: 512 }), {
+			env: 'ROSTRUM_TURN_URLS', default: [], maxItems: 16, expects: 'a list of addresses such as turn:turn.example.org:3478?transport=udp',
+			examples: [['turn:turn.example.org:3478?transport=udp', 'turns:turn.example.org:5349?transport=tcp']],
+			description: 'TURN and STUN servers told to browsers; none: TURN is off.',
+		}),
+		secret: Type.Optional(Type.String({
+			env: 'ROSTRUM_TURN_SECRET', secret: true, minLength: 8, maxLength: 512, expects: '8 to 512 characters',
+			defaultFrom: 'none', examples: ['CHANGE'],
+			description: 'Shared with the TURN server (coturn: `use-auth-secret`, `static-auth-secret`).',
+		})),
+		ttlSeconds: Type.Integer({
+			env: 'ROSTRUM_TURN_TTL_SECONDS', default: dayS, minimum: 60, maximum: 7 * dayS,
+			description: 'How long TURN credentials are good for; longer than the longest event.',
+		}),
+	}, { ...section, description: 'TURN' }),
+
+	shutdown: Type.Object({
+		deadlineMs: Type.Integer({
+			env: 'ROSTRUM_SHUTDOWN_DEADLINE_MS', default: 10_000, minimum: 100, maximum: 600_000, description: 'From SIGTERM to the end, at most.',
+		}),
+	}, { ...section, description: 'Ending' }),
+
+	cluster: Type.Object({
+		internalPort: Type.Integer({
+			env: 'ROSTRUM_INTERNAL_PORT', default: 3100, ...port, description: 'TCP port on which nodes talk to each other.',
+		}),
+		secret: Type.Optional(Type.String({
+			env: 'ROSTRUM_CLUSTER_SECRET', secret: true, minLength: 32, maxLength: 512, expects: '32 to 512 characters',
+			defaultFrom: 'none', examples: ['CHANGE'],
+			description: 'Shared by the nodes of a cluster (openssl rand -hex 32 makes a good one).',
+		})),
+	}, { ...section, description: 'Several nodes' }),
+
+	redis: Type.Object({
+		url: Type.Optional(Type.String({
+			env: 'REDIS_URL', secret: true, pattern: '^rediss?://[^\\s]+$', maxLength: 2048, expects: 'a redis:// or rediss:// address',
+			defaultFrom: 'none: one node alone', examples: ['redis://127.0.0.1:6379/0'],
+			description: 'Where the nodes of a cluster keep rooms, leases and heartbeats. Treated as a secret, for it may hold a password.',
+		})),
+	}, { ...section, description: 'Redis' }),
+}, section);
+
+type DeepReadonly<T> = T extends readonly (infer Item)[] ? readonly DeepReadonly<Item>[]
+	: T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+	: T;
+
+/** The settings as the program sees them: complete, checked, deeply frozen. */
+export type Config = DeepReadonly<Static<typeof ConfigSchema>>;
+export type ForeignIssuerConfig = DeepReadonly<Static<typeof ForeignIssuerSchema>>;
