@@ -191,7 +191,7 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 		if (this.#workerPid !== undefined) {
 			killIfWorker(this.#workerPid); // It would leave by itself, but it holds the port that the replacement needs.
 		}
-		for (const id of [...this.#pending.keys()]) {
+		for (const id of this.#pending.keys()) {
 			this.#settle(id)?.reject(new SfuError('shard_gone', 'the shard died while it was asked'));
 		}
 		this.emit('gone', { code, signal });

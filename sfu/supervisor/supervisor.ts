@@ -149,7 +149,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		slot.shard = shard;
 		shard.on('event', (name, data) => this.emit('shardEvent', index, name, data));
 		shard.once('gone', ({ code, signal }) => this.#onGone(slot, code, signal));
-		this.#log.info({ shard: index, role, port: slot.assignment.mediaPort, tookMs: Math.round(performance.now() - startedAt) }, 'shard up');
+		this.#log.info({ shard: index, role, port: slot.assignment.mediaPort, shardProcess: shard.pid, workerProcess: shard.workerPid, tookMs: Math.round(performance.now() - startedAt) }, 'shard up');
 		this.emit('shardUp', shard, index, role);
 	}
 
@@ -197,6 +197,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		while (!this.#closing && this.#spares.size < this.#options.spareShards) {
 			const spare = this.#spawn();
 			this.#spares.add(spare);
+			spare.once('ready', () => this.#log.info({ shardProcess: spare.pid }, 'spare shard ready'));
 			spare.once('gone', () => {
 				// A spare that dies unused is replaced too, but not in a hot loop.
 				if (this.#spares.delete(spare)) {

@@ -1,0 +1,90 @@
+// `npm test`: type check, lint, then every kind of test, cheapest first. The last line counts what really ran.
+// `npm test -- unit` runs one kind; further words after it go to vitest.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+
+const ROOT = path.resolve(import.meta.dirname, '..');
+const OUT = path.join(ROOT, 'tests/.out');
+const KINDS = ['unit', 'contract', 'integration', 'e2e'] as const;
+
+interface Tally {
+	passed: number;
+	failed: number;
+	skipped: number;
+}
+
+/** What vitest's JSON reporter writes, as far as we read it. */
+interface Report {
+	numPassedTests: number;
+	numFailedTests: number;
+	numPendingTests: number;
+	numTodoTests: number;
+	testResults: { status: string; name: string; assertionResults: unknown[]; message: string }[];
+}
+
+const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+const started = Date.now();
+const elapsed = () => `${Math.round((Date.now() - started) / 1000)} s`;
+
+function check(title: string, command: string, args: string[]): void {
+	console.log(`\n== ${title} (at ${elapsed()})`);
+	const { status } = spawnSync(path.join(ROOT, 'node_modules/.bin', command), args, { cwd: ROOT, stdio: 'inherit' });
+	total[status === 0 ? 'passed' : 'failed']++;
+}
+
+function vitest(kind: string, more: string[]): void {
+	console.log(`\n== ${kind} tests (at ${elapsed()})`);
+	const file = path.join(OUT, `${kind}.json`);
+	rmSync(file, { force: true });
+	const args = [
+		'node_modules/vitest/vitest.mjs',
+		'run',
+		'--config=tests/vitest.config.ts',
+		`--project=${kind}`,
+		'--reporter=default',
+		'--reporter=json',
+		`--outputFile.json=${file}`,
+		...more,
+	];
+	const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+	const report = readReport(file);
+	if (!report) {
+		console.error(`the ${kind} tests wrote no report; vitest ended with ${status}`);
+		total.failed++;
+		return;
+	}
+	total.passed += report.numPassedTests;
+	total.failed += report.numFailedTests;
+	total.skipped += report.numPendingTests + report.numTodoTests;
+	// A file that could not be loaded has failed without a single test; an error outside of tests fails the run.
+	const broken = report.testResults.filter((result) => result.status === 'failed' && result.assertionResults.length === 0);
+	total.failed += broken.length;
+	if (status !== 0 && report.numFailedTests === 0 && broken.length === 0) {
+		console.error(`the ${kind} tests ended with ${status} although no test failed`);
+		total.failed++;
+	}
+}
+
+function readReport(file: string): Report | undefined {
+	try {
+		return JSON.parse(readFileSync(file, 'utf8')) as Report;
+	} catch {
+		return undefined;
+	}
+}
+
+mkdirSync(OUT, { recursive: true });
+const [only, ...more] = process.argv.slice(2);
+if (only === undefined) {
+	check('types', 'tsc', ['-p', '.']);
+	check('types in the browser', 'tsc', ['-p', 'server/web/browser']);
+	check('lint', 'oxlint', ['--type-aware']);
+}
+for (const kind of KINDS) {
+	if (only === undefined || only === kind) {
+		vitest(kind, more);
+	}
+}
+console.log(`\nall done in ${elapsed()}\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
+process.exitCode = total.failed > 0 ? 1 : 0;
