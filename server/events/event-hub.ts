@@ -1,0 +1,342 @@
+import { DomainError } from '../errors.ts';
+import { roomSummary } from '../rooms/room-summary.ts';
+import type { Participant, Room } from '../rooms/room.ts';
+import type { Clock } from './clock.ts';
+import { parseEventId } from './event-id.ts';
+import { RoomAudience, type StateKind, type StreamEnd, type Subscriber } from './room-audience.ts';
+import { Pacer, TURN_MS } from './pacer.ts';
+import { EVENT_KINDS, type EventKind } from './sweep.ts';
+
+/** What the hub needs of the RoomDirectory. */
+export interface RoomSource {
+	/** @throws DomainError `room_not_found` */
+	require(id: string): Room;
+	on(event: 'changed' | 'removed', listener: (room: Room) => void): unknown;
+	off(event: 'changed' | 'removed', listener: (room: Room) => void): unknown;
+}
+/** What the hub needs of the StageService. */
+export interface StageSource {
+	roster(roomId: string): readonly Participant[];
+	on(event: 'rosterChanged', listener: (change: { roomId: string }) => void): unknown;
+	off(event: 'rosterChanged', listener: (change: { roomId: string }) => void): unknown;
+}
+/** What the hub needs of RoomMedia. */
+export interface CountSource {
+	listenersIn(roomId: string): number;
+	on(event: 'counts', listener: () => void): unknown;
+	off(event: 'counts', listener: () => void): unknown;
+}
+
+export interface EventHubOptions {
+	rooms: RoomSource;
+	stages: StageSource;
+	media: CountSource;
+	clock: Clock;
+	/** Names this run of the node, so that event ids of an earlier one are not taken for its own. */
+	randomId: () => string;
+	/** Events written in any one second over all streams; snapshots for newcomers and the farewell come on top. Default 2,000. */
+	maxWritesPerSecond?: number;
+	/** Further streams are refused. */
+	maxStreams: number;
+}
+
+export interface Subscription {
+	/** The reader went away. Idempotent. */
+	close(): void;
+	/** The connection takes data again after `write` had returned false. */
+	drained(): void;
+}
+
+export interface EventHubMetrics {
+	streams: number;
+	/** Streams whose connection takes nothing at present. */
+	blocked: number;
+	/** Chunks written, snapshots included. */
+	writesTotal: number;
+	snapshotsTotal: number;
+	/** Streams given up because their reader was too slow or writing failed. */
+	droppedTotal: number;
+	/** How long the subscriber who waits longest for news has been waiting; readers who are slow themselves left out. */
+	lagMs: number;
+}
+
+const HOUSEKEEPING_MS = 1_000;
+const COUNT_INTERVAL_MS = 1_000;
+const STUCK_MS = 30_000;
+const RETRY_MIN_MS = 1_000;
+const RETRY_SPREAD_MIN_MS = 2_000;
+const GOLDEN_RATIO = 0.618_033_988_75;
+
+/**
+ * Server-sent events: room state, stage and listener count to everybody who follows a room. Events are
+ * state, never differences, so a slow stream skips what is outdated. One paced writer serves all streams
+ * within a fixed budget; a change costs the same whether ten or ten thousand follow.
+ */
+export class EventHub {
+	readonly #rooms: RoomSource;
+	readonly #stages: StageSource;
+	readonly #media: CountSource;
+	readonly #clock: Clock;
+	readonly #instanceId: string;
+	readonly #maxWritesPerSecond: number;
+	readonly #maxStreams: number;
+	readonly #pacer: Pacer;
+	readonly #audiences = new Map<string, RoomAudience>();
+	/** Of rooms that were removed: their streams are being ended. */
+	readonly #leaving = new Set<RoomAudience>();
+	/** Audiences whose count has changed while the last one is still going out. */
+	readonly #countsWaiting = new Set<RoomAudience>();
+	#seq = 0;
+	#housekeepingAtMs = 0;
+	#closed = false;
+	#streams = 0;
+	#blocked = 0;
+	#writesTotal = 0;
+	#snapshotsTotal = 0;
+	#droppedTotal = 0;
+
+	static create(options: EventHubOptions): EventHub {
+		return new EventHub(options);
+	}
+
+	private constructor(options: EventHubOptions) {
+		this.#rooms = options.rooms;
+		this.#stages = options.stages;
+		this.#media = options.media;
+		this.#clock = options.clock;
+		this.#instanceId = options.randomId().replaceAll(/[^\w-]/g, '').slice(0, 64);
+		this.#maxWritesPerSecond = options.maxWritesPerSecond ?? 2_000;
+		this.#maxStreams = options.maxStreams;
+		this.#pacer = new Pacer({
+			clock: this.#clock,
+			maxWritesPerSecond: this.#maxWritesPerSecond,
+			beforeTurn: (nowMs) => this.#beforeTurn(nowMs),
+			deliver: (subscriber, kind, nowMs) => this.#deliver(subscriber, kind, nowMs),
+		});
+		this.#rooms.on('changed', this.#onRoomChanged);
+		this.#rooms.on('removed', this.#onRoomRemoved);
+		this.#stages.on('rosterChanged', this.#onRosterChanged);
+		this.#media.on('counts', this.#onCounts);
+	}
+
+	get streamCount(): number {
+		return this.#streams;
+	}
+
+	metrics(): EventHubMetrics {
+		return {
+			streams: this.#streams,
+			blocked: this.#blocked,
+			writesTotal: this.#writesTotal,
+			snapshotsTotal: this.#snapshotsTotal,
+			droppedTotal: this.#droppedTotal,
+			lagMs: this.#pacer.lagMs,
+		};
+	}
+
+	/**
+	 * Adds a stream. What it lacks is written before this returns; whoever is refused gets nothing written.
+	 * @param write takes a chunk of `text/event-stream`; false: call `drained()` before there can be more
+	 * @param lastEventId as the reader sent it
+	 * @param ended the hub is done with the stream (its last words, if any, are written): end the response
+	 * @throws DomainError `room_not_found`, `no_capacity`, `shutting_down`; and whatever the first `write` throws
+	 */
+	attach(roomId: string, write: (chunk: string) => boolean, lastEventId?: string, ended?: (reason: StreamEnd) => void): Subscription {
+		if (this.#closed) throw new DomainError('shutting_down', 'This server is shutting down; come back in a moment.', { retryAfterSeconds: 5 });
+		if (this.#streams >= this.#maxStreams) {
+			throw new DomainError('no_capacity', 'This server has as many event streams as it can serve.', { retryAfterSeconds: 10 });
+		}
+		const room = this.#rooms.require(roomId);
+		const nowMs = this.#clock.nowMs();
+		const audience = this.#audiences.get(roomId) ?? this.#open(room);
+		const seen = audience.recognised(parseEventId(this.#instanceId, lastEventId));
+		const place = (this.#snapshotsTotal * GOLDEN_RATIO) % 1;
+		const flowing = write(`retry: ${this.#retryMs(place)}\n${audience.snapshotFor(seen) || '\n'}`);
+		const subscriber: Subscriber = { audience, write, ended, seen, lastWriteMs: nowMs, blockedSinceMs: flowing ? undefined : nowMs, index: -1 };
+		audience.add(subscriber);
+		this.#audiences.set(roomId, audience);
+		this.#streams++;
+		if (!flowing) this.#blocked++;
+		this.#writesTotal++;
+		this.#snapshotsTotal++;
+		this.#pacer.chargeSnapshot();
+		this.#pacer.wake(HOUSEKEEPING_MS);
+		return { close: () => this.#detach(subscriber), drained: () => this.#drained(subscriber) };
+	}
+
+	/** Says farewell to every stream at once, outside the budget, and only then ends them. Idempotent. */
+	close(reason = 'shutting_down'): void {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#pacer.close();
+		this.#rooms.off('changed', this.#onRoomChanged);
+		this.#rooms.off('removed', this.#onRoomRemoved);
+		this.#stages.off('rosterChanged', this.#onRosterChanged);
+		this.#media.off('counts', this.#onCounts);
+		const everybody = [...this.#subscribers()];
+		for (const [index, subscriber] of everybody.entries()) {
+			// Everybody comes back to another node, or to this one in a moment: evenly spread.
+			this.#write(subscriber, byeChunk(reason, this.#retryMs(index / everybody.length)), this.#clock.nowMs());
+		}
+		for (const subscriber of everybody) this.#end(subscriber, 'shutting_down');
+	}
+
+	readonly #onRoomChanged = (room: Room): void => {
+		const audience = this.#audiences.get(room.id);
+		if (audience !== undefined) this.#publish(audience, 'room', 'room', roomSummary(room));
+	};
+
+	readonly #onRoomRemoved = (room: Room): void => {
+		const audience = this.#audiences.get(room.id);
+		if (audience === undefined) return;
+		// A room made anew under this id gets an audience of its own.
+		this.#audiences.delete(room.id);
+		this.#leaving.add(audience);
+		this.#countsWaiting.delete(audience);
+		audience.setBye(byeChunk('room_removed'));
+		this.#pacer.start(audience.sweeps.bye);
+	};
+
+	readonly #onRosterChanged = ({ roomId }: { roomId: string }): void => {
+		const audience = this.#audiences.get(roomId);
+		if (audience !== undefined) this.#publish(audience, 'stage', 'stage', this.#stage(roomId));
+	};
+
+	readonly #onCounts = (): void => {
+		for (const audience of this.#audiences.values()) {
+			if (this.#media.listenersIn(audience.roomId) !== audience.count) this.#countsWaiting.add(audience);
+		}
+		if (this.#countsWaiting.size > 0) this.#pacer.wake();
+	};
+
+	#open(room: Room): RoomAudience {
+		const audience = new RoomAudience(room.id, this.#instanceId);
+		audience.count = this.#media.listenersIn(room.id);
+		audience.countAtMs = this.#clock.nowMs();
+		const nextSeq = (): number => ++this.#seq;
+		audience.setState('room', 'room', roomSummary(room), nextSeq);
+		audience.setState('stage', 'stage', this.#stage(room.id), nextSeq);
+		audience.setState('count', 'listeners', { count: audience.count }, nextSeq);
+		return audience;
+	}
+
+	/** Listeners see no ids and no subjects. */
+	#stage(roomId: string): { speakers: { number: number; name: string; role: string; muted: boolean; connected: boolean }[] } {
+		const speakers = this.#stages
+			.roster(roomId)
+			.map(({ number, name, role, muted, connection }) => ({ number, name, role, muted, connected: connection === 'connected' }));
+		return { speakers };
+	}
+
+	#publish(audience: RoomAudience, kind: StateKind, event: string, data: unknown): void {
+		if (audience.setState(kind, event, data, () => ++this.#seq)) this.#pacer.start(audience.sweeps[kind]);
+	}
+
+	/**
+	 * A count goes out when the one before has reached everybody and a second has passed. Sweeps of counts
+	 * have half the budget, so with many streams they take longer and counts become rarer by themselves.
+	 */
+	#publishCounts(nowMs: number): void {
+		for (const audience of this.#countsWaiting) {
+			if (audience.sweeps.count.pending || nowMs - audience.countAtMs < COUNT_INTERVAL_MS) continue;
+			this.#countsWaiting.delete(audience);
+			const count = this.#media.listenersIn(audience.roomId);
+			if (count === audience.count) continue;
+			audience.count = count;
+			audience.countAtMs = nowMs;
+			this.#publish(audience, 'count', 'listeners', { count });
+		}
+	}
+
+	#beforeTurn(nowMs: number): number | undefined {
+		if (nowMs >= this.#housekeepingAtMs) this.#housekeeping(nowMs);
+		this.#publishCounts(nowMs);
+		if (this.#countsWaiting.size > 0) return TURN_MS;
+		return this.#streams > 0 ? this.#housekeepingAtMs - nowMs : undefined;
+	}
+
+	#deliver(subscriber: Subscriber, kind: EventKind, nowMs: number): void {
+		this.#write(subscriber, subscriber.audience.chunkFor(subscriber, kind), nowMs);
+		if (kind === 'bye') this.#end(subscriber, 'room_removed');
+	}
+
+	#write(subscriber: Subscriber, chunk: string, nowMs: number): void {
+		subscriber.lastWriteMs = nowMs;
+		this.#writesTotal++;
+		try {
+			const flowing = subscriber.write(chunk);
+			if (flowing || subscriber.index === -1 || subscriber.blockedSinceMs !== undefined) return;
+			subscriber.blockedSinceMs = nowMs;
+			this.#blocked++;
+		} catch {
+			this.#drop(subscriber, 'failed');
+		}
+	}
+
+	/** The subscriber may have missed any kind of news meanwhile. */
+	#drained(subscriber: Subscriber): void {
+		if (subscriber.index === -1 || subscriber.blockedSinceMs === undefined) return;
+		subscriber.blockedSinceMs = undefined;
+		this.#blocked--;
+		const nowMs = this.#clock.nowMs();
+		const { audience } = subscriber;
+		for (const kind of EVENT_KINDS) {
+			const due = kind === 'bye' ? this.#leaving.has(audience) : audience.isDue(subscriber, kind, nowMs);
+			if (due) this.#pacer.revisit(audience.sweeps[kind]);
+		}
+	}
+
+	#housekeeping(nowMs: number): void {
+		this.#housekeepingAtMs = nowMs + HOUSEKEEPING_MS;
+		const quiet = new Set<RoomAudience>();
+		const stuck: Subscriber[] = [];
+		for (const subscriber of this.#subscribers()) {
+			if (subscriber.blockedSinceMs !== undefined) {
+				if (nowMs - subscriber.blockedSinceMs >= STUCK_MS) stuck.push(subscriber);
+			} else if (subscriber.audience.isDue(subscriber, 'heartbeat', nowMs)) quiet.add(subscriber.audience);
+		}
+		for (const subscriber of stuck) this.#drop(subscriber, 'slow');
+		for (const audience of quiet) this.#pacer.start(audience.sweeps.heartbeat);
+	}
+
+	#drop(subscriber: Subscriber, reason: StreamEnd): void {
+		if (subscriber.index !== -1) this.#droppedTotal++;
+		this.#end(subscriber, reason);
+	}
+
+	#end(subscriber: Subscriber, reason: StreamEnd): void {
+		if (this.#detach(subscriber)) subscriber.ended?.(reason);
+	}
+
+	/** @returns false: it had left already */
+	#detach(subscriber: Subscriber): boolean {
+		if (subscriber.index === -1) return false;
+		const { audience } = subscriber;
+		for (const sweep of audience.remove(subscriber, this.#clock.nowMs())) this.#pacer.revisit(sweep);
+		this.#streams--;
+		if (subscriber.blockedSinceMs !== undefined) this.#blocked--;
+		if (audience.subscribers.length === 0) {
+			this.#countsWaiting.delete(audience);
+			this.#leaving.delete(audience);
+			if (this.#audiences.get(audience.roomId) === audience) this.#audiences.delete(audience.roomId);
+		}
+		return true;
+	}
+
+	*#subscribers(): Generator<Subscriber> {
+		for (const audience of this.#audiences.values()) yield* audience.subscribers;
+		for (const audience of this.#leaving) yield* audience.subscribers;
+	}
+
+	/** When to come back, so that all streams of this node do so at a rate it can take. @param place between 0 and 1 */
+	#retryMs(place: number): number {
+		const spreadMs = Math.max(RETRY_SPREAD_MIN_MS, (this.#streams / this.#maxWritesPerSecond) * 1_000);
+		return Math.floor(RETRY_MIN_MS + place * spreadMs);
+	}
+}
+
+/** @param retryMs left out: there is nothing to come back to */
+function byeChunk(reason: string, retryMs?: number): string {
+	const data = JSON.stringify({ reason, reconnect: retryMs !== undefined, retryMs: retryMs ?? 0 });
+	return `${retryMs === undefined ? '' : `retry: ${retryMs}\n`}event: bye\ndata: ${data}\n\n`;
+}

@@ -1,0 +1,19 @@
+import type { RoomSummary } from '../stage/protocol.ts';
+import type { Room } from './room.ts';
+
+/** What listeners and speakers are told of a room: nothing about its limits or expectations. */
+export function roomSummary(room: Room): RoomSummary {
+	const { id, title, description, state, scheduledAt, doorsOpenAt, startedAt, endedAt, voices, version } = room;
+	return {
+		id,
+		title,
+		...(description !== undefined && { description }),
+		state,
+		...(scheduledAt !== undefined && { scheduledAt }),
+		...(doorsOpenAt !== undefined && { doorsOpenAt }),
+		...(startedAt !== undefined && { startedAt }),
+		...(endedAt !== undefined && { endedAt }),
+		voices,
+		version,
+	};
+}

@@ -1,0 +1,69 @@
+// The roster of one room's stage, as values: every change gives a new frozen snapshot with the next
+// version, and a change that changes nothing gives the same snapshot back.
+import { createHash } from 'node:crypto';
+import type { Participant } from './room.ts';
+
+export interface StageRoster {
+	/** Grows by one with each change and never goes back while the node runs. */
+	readonly version: number;
+	/** In order of number. */
+	readonly participants: readonly Participant[];
+}
+
+export const EMPTY_ROSTER: StageRoster = Object.freeze({ version: 0, participants: Object.freeze([]) });
+
+/**
+ * The id of a person in a room: `p_` and the first 20 hex digits of SHA-256 over room id and subject.
+ * It is the same on every node and after every restart, needs no table, differs from room to room, and
+ * does not show the subject (which may be an e-mail address) to others on stage. It is a name and not a
+ * secret: nothing is granted to whoever knows it. Room ids hold no line break, so the joint is unambiguous.
+ */
+export function participantIdOf(roomId: string, subject: string): string {
+	return `p_${createHash('sha256').update(`${roomId}\n${subject}`).digest('hex').slice(0, 20)}`;
+}
+
+export function participantIn(roster: StageRoster, participantId: string): Participant | undefined {
+	return roster.participants.find((participant) => participant.id === participantId);
+}
+
+/** With this person on stage; one with the same id is replaced. The number must be the one the store gave. */
+export function withEntered(roster: StageRoster, participant: Participant): StageRoster {
+	const others = roster.participants.filter(({ id }) => id !== participant.id);
+	return next(roster, [...others, Object.freeze({ ...participant })].toSorted((a, b) => a.number - b.number));
+}
+
+export function withLeft(roster: StageRoster, participantId: string): StageRoster {
+	const others = roster.participants.filter(({ id }) => id !== participantId);
+	return others.length === roster.participants.length ? roster : next(roster, others);
+}
+
+/** With some of a person's changing parts set; whoever is not on stage stays away. */
+export function withChanged(
+	roster: StageRoster,
+	participantId: string,
+	change: Partial<Pick<Participant, 'name' | 'role' | 'muted' | 'connection' | 'mediaId'>>,
+): StageRoster {
+	const before = participantIn(roster, participantId);
+	if (!before) return roster;
+	const after = Object.freeze({ ...before, ...change });
+	if (KEYS_THAT_CHANGE.every((key) => before[key] === after[key])) return roster;
+	return next(
+		roster,
+		roster.participants.map((participant) => (participant === before ? after : participant)),
+	);
+}
+
+/** With nobody's media flowing: the origin is gone. */
+export function withoutMedia(roster: StageRoster): StageRoster {
+	if (roster.participants.every(({ mediaId }) => mediaId === null)) return roster;
+	return next(
+		roster,
+		roster.participants.map((participant) => Object.freeze({ ...participant, mediaId: null })),
+	);
+}
+
+const KEYS_THAT_CHANGE = ['name', 'role', 'muted', 'connection', 'mediaId'] as const;
+
+function next(roster: StageRoster, participants: Participant[]): StageRoster {
+	return Object.freeze({ version: roster.version + 1, participants: Object.freeze(participants) });
+}
