@@ -1,0 +1,106 @@
+import { type FastifyInstance, fastify, LogController } from 'fastify';
+import { BanList } from './http/ban-list.ts';
+import type { AppDeps } from './http/deps.ts';
+import { Links } from './http/links.ts';
+import { registerAuth } from './http/plugins/auth.ts';
+import { takeJson, takeText } from './http/plugins/bodies.ts';
+import { registerCors } from './http/plugins/cors.ts';
+import { registerDocs, registerOpenApi } from './http/plugins/openapi.ts';
+import { refuseBrokenHttp, registerProblems, sendFrameworkProblem } from './http/plugins/problems.ts';
+import { refuseWhenEnding } from './http/plugins/refuse-when-ending.ts';
+import { makeRequestIds, registerRequestLog } from './http/plugins/request-log.ts';
+import { registerJoinMetrics, registerRequestMetrics } from './http/plugins/request-metrics.ts';
+import { registerSecurityHeaders } from './http/plugins/security-headers.ts';
+import { registerValidation } from './http/plugins/validation.ts';
+import { registerEventRoutes } from './http/routes/events.ts';
+import { registerListenRoutes } from './http/routes/listen.ts';
+import { registerOperationRoutes } from './http/routes/operations.ts';
+import { registerParticipantRoutes } from './http/routes/participants.ts';
+import { registerPublishRoutes } from './http/routes/publish.ts';
+import { registerRoomStateRoutes } from './http/routes/room-state.ts';
+import { registerRoomRoutes } from './http/routes/rooms.ts';
+import { registerSessionRoutes } from './http/routes/sessions.ts';
+import { registerTokenRoutes } from './http/routes/tokens.ts';
+import type { RouteContext } from './http/route-context.ts';
+import { FRAGMENT_TYPE, MAX_SDP_BYTES, SDP_TYPE } from './http/session-http.ts';
+
+export type { AppDeps } from './http/deps.ts';
+
+export const API_VERSION = '1.0.0';
+
+/** A request line and its headers must be there within this time, a body too: slow senders hold no socket for long. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/**
+ * The HTTP side of the node, complete but not listening.
+ *
+ * @param deps what the composition root has made; nothing is looked up elsewhere
+ */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
+	const { config, log } = deps;
+	const app = fastify({
+		loggerInstance: log,
+		// `request-log` writes the one line there is, without tokens and addresses.
+		logController: new LogController({ disableRequestLogging: true }),
+		requestIdHeader: false,
+		genReqId: makeRequestIds(deps.randomId().slice(0, 12)),
+		trustProxy: Array.isArray(config.http.trustProxy) ? [...config.http.trustProxy] : config.http.trustProxy === true,
+		bodyLimit: config.http.bodyLimitBytes,
+		requestTimeout: REQUEST_TIMEOUT_MS,
+		onProtoPoisoning: 'error',
+		onConstructorPoisoning: 'error',
+		// Who may still be served while closing, `refuseWhenEnding` decides.
+		return503OnClosing: false,
+		frameworkErrors: sendFrameworkProblem,
+		clientErrorHandler: refuseBrokenHttp,
+	});
+
+	// Each route's own parsers only: what a resource does not take is 415.
+	app.removeAllContentTypeParsers();
+	registerProblems(app);
+	registerValidation(app);
+	registerRequestLog(app);
+	registerRequestMetrics(app, deps.metrics);
+	registerSecurityHeaders(app);
+	await registerCors(app, config.http);
+	await registerOpenApi(app, API_VERSION);
+	// Before the routes: upgrades to any of their paths end there.
+	await deps.stageSocket?.(app);
+	await registerDocs(app);
+
+	const context: RouteContext = {
+		deps,
+		links: new Links(deps.publicUrl),
+		bans: new BanList(deps.store, deps.now, (err, roomId) => log.warn({ err, roomId }, 'bans could not be read')),
+	};
+	registerOperationRoutes(app, context);
+	await app.register(async (api) => registerApi(api, context));
+	await deps.pages?.(app);
+	return app;
+}
+
+/** Everything below /v1, in scopes that differ in what bodies they take. */
+async function registerApi(api: FastifyInstance, context: RouteContext): Promise<void> {
+	const { readiness, metrics } = context.deps;
+	registerAuth(api, context.deps);
+	await api.register(async (json) => {
+		refuseWhenEnding(json, readiness);
+		takeJson(json);
+		registerRoomRoutes(json, context);
+		registerRoomStateRoutes(json, context);
+		registerTokenRoutes(json, context);
+		registerParticipantRoutes(json, context);
+		registerEventRoutes(json, context);
+	});
+	await api.register(async (offers) => {
+		refuseWhenEnding(offers, readiness);
+		takeText(offers, SDP_TYPE, MAX_SDP_BYTES);
+		registerJoinMetrics(offers, metrics);
+		registerListenRoutes(offers, context);
+		registerPublishRoutes(offers, context);
+	});
+	await api.register(async (sessions) => {
+		takeText(sessions, FRAGMENT_TYPE, MAX_SDP_BYTES);
+		registerSessionRoutes(sessions, context);
+	});
+}

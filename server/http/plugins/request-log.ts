@@ -1,0 +1,80 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+
+/** A caller's own id is kept when it is harmless in a log line; otherwise one is made. */
+const CALLERS_ID = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** @param prefix unguessable and unique to this process, so that ids do not repeat after a restart */
+export function makeRequestIds(prefix: string): (request: IncomingMessage) => string {
+	let count = 0;
+	return (request) => {
+		const given = request.headers['x-request-id'];
+		return typeof given === 'string' && CALLERS_ID.test(given) ? given : `${prefix}-${(++count).toString(36)}`;
+	};
+}
+
+/** Query members whose values may stand in a log; a token could hide behind any other, spelt with percent signs. */
+const PLAIN_QUERY = new Set(['packing', 'limit', 'after', 'state', 'lastEventId']);
+
+/**
+ * The path and query as they may be logged: values of unknown query members are left out, and of a session's id
+ * only the beginning stays, for who knows all of it may end the session.
+ */
+export function loggableUrl(url: string): string {
+	const [path = '', ...rest] = url.split('?');
+	const shown = path.slice(0, 300).replace(/(\/sessions\/[^/]{0,8})[^/]*/i, '$1…');
+	if (rest.length === 0) return shown;
+	const members = rest.join('?').split(/[&;?]/).slice(0, 10);
+	return `${shown}?${members
+		.map((member) => {
+			const end = member.indexOf('=');
+			const name = end === -1 ? member : member.slice(0, end);
+			if (PLAIN_QUERY.has(name)) return member.slice(0, 100);
+			return end === -1 ? '[redacted]' : `${name.slice(0, 40)}=[redacted]`;
+		})
+		.join('&')}`;
+}
+
+/**
+ * One line a request, when it is done: state changes and refusals at info, our own failures at error, and the rest
+ * (joins too: half a million lines help nobody) at debug. Headers, bodies and addresses are never logged.
+ */
+export function registerRequestLog(app: FastifyInstance): void {
+	app.addHook('onRequest', (request, reply, done) => {
+		void reply.header('x-request-id', request.id);
+		done();
+	});
+	app.addHook('onResponse', (request, reply, done) => {
+		const level = levelOf(request, reply.statusCode);
+		if (request.log.level === 'silent') {
+			done();
+			return;
+		}
+		request.log[level](
+			{
+				method: request.method,
+				url: loggableUrl(request.url),
+				route: request.routeOptions.url ?? null,
+				roomId: roomOf(request),
+				by: request.principal?.subject,
+				status: reply.statusCode,
+				durationMs: Math.round(reply.elapsedTime * 10) / 10,
+			},
+			'request done',
+		);
+		done();
+	});
+}
+
+function levelOf(request: FastifyRequest, status: number): 'debug' | 'info' | 'error' {
+	if (status >= 500 && status !== 503) return 'error';
+	const route = request.routeOptions.url;
+	if (route === undefined || request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS') return 'debug';
+	if (route === '/v1/rooms/:room/listen' || route === '/v1/sessions/:session') return 'debug';
+	return 'info';
+}
+
+function roomOf(request: FastifyRequest): string | undefined {
+	const { params } = request;
+	return typeof params === 'object' && params !== null && 'room' in params && typeof params.room === 'string' ? params.room : undefined;
+}

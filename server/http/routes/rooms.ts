@@ -1,0 +1,138 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { can } from '../../../auth/roles.ts';
+import { requireEntry, requirePermission } from '../plugins/auth.ts';
+import type { RouteContext } from '../route-context.ts';
+import { roomResource } from '../room-resource.ts';
+import { empty, ListQuery, NewRoom, NoQuery, problems, RoomPage, RoomParams, RoomPatch, TOKEN_PROBLEMS } from '../schemas.ts';
+import type { Room } from '../../rooms/room.ts';
+
+/** The rooms themselves: make, list, read, change, remove. */
+export function registerRoomRoutes(instance: FastifyInstance, { deps, links, bans }: RouteContext): void {
+	const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+	const { rooms } = deps;
+	const show = (request: FastifyRequest, room: Room) =>
+		roomResource(room, deps, links, request.principal !== null && can(request.principal, 'stage:moderate', room.id));
+	const Room = Type.Ref('Room');
+
+	app.post(
+		'/v1/rooms',
+		{
+			schema: {
+				operationId: 'createRoom',
+				summary: 'Make a room',
+				description: 'Admins only. Without `id` a readable one is made up.',
+				tags: ['rooms'],
+				querystring: NoQuery,
+				body: NewRoom,
+				response: {
+					201: { ...Room, description: 'Made', headers: { location: { type: 'string' } } },
+					...problems(...TOKEN_PROBLEMS, 'room_exists', 'payload_too_large', 'unsupported_media_type', 'shutting_down'),
+				},
+			},
+		},
+		async (request, reply) => {
+			requirePermission(request, 'room:create');
+			const room = await rooms.create(request.body);
+			return reply.code(201).header('location', `/v1/rooms/${room.id}`).send(show(request, room));
+		},
+	);
+
+	app.get(
+		'/v1/rooms',
+		{
+			schema: {
+				operationId: 'listRooms',
+				summary: 'List rooms, in order of id',
+				description: 'Private rooms are listed to admins alone; a host reads the room of the token by its id.',
+				tags: ['rooms'],
+				querystring: ListQuery,
+				response: { 200: { ...RoomPage, description: 'One page' }, ...problems('token_invalid') },
+			},
+		},
+		async (request) => {
+			const { limit, after, state } = request.query;
+			const all = request.principal !== null && can(request.principal, 'room:list-private');
+			// One more than asked for tells whether there is a next page.
+			const found = rooms.list({
+				limit: limit + 1,
+				...(after === undefined ? {} : { after }),
+				...(state === undefined ? {} : { states: [state] }),
+				...(all ? {} : { visibility: 'public' }),
+			});
+			const page = found.slice(0, limit);
+			const last = page.at(-1);
+			return { rooms: page.map((room) => show(request, room)), ...(found.length > limit && last ? { next: last.id } : {}) };
+		},
+	);
+
+	app.get(
+		'/v1/rooms/:room',
+		{
+			schema: {
+				operationId: 'readRoom',
+				summary: 'Read a room: its settings, state, stage and listener count',
+				description: 'A private room is shown to holders of a token for it.',
+				tags: ['rooms'],
+				params: RoomParams,
+				querystring: NoQuery,
+				response: { 200: { ...Room, description: 'The room' }, ...problems(...TOKEN_PROBLEMS, 'banned', 'room_not_found') },
+			},
+		},
+		async (request) => {
+			const room = rooms.require(request.params.room);
+			await requireEntry(request, room, 'room:read', bans);
+			return show(request, room);
+		},
+	);
+
+	app.patch(
+		'/v1/rooms/:room',
+		{
+			schema: {
+				operationId: 'changeRoom',
+				summary: 'Change settings',
+				description: 'Hosts and admins. What is absent stays as it is; null removes an optional member. `voices` is fixed once the doors are open.',
+				tags: ['rooms'],
+				params: RoomParams,
+				querystring: NoQuery,
+				body: RoomPatch,
+				response: {
+					200: { ...Room, description: 'As it is now' },
+					...problems(...TOKEN_PROBLEMS, 'room_not_found', 'room_ended', 'wrong_room_state', 'precondition_failed', 'payload_too_large', 'unsupported_media_type'),
+				},
+			},
+		},
+		async (request) => {
+			const { room: roomId } = request.params;
+			requirePermission(request, 'room:edit', roomId);
+			return show(request, await rooms.update(roomId, request.body));
+		},
+	);
+
+	app.delete(
+		'/v1/rooms/:room',
+		{
+			schema: {
+				operationId: 'removeRoom',
+				summary: 'End a room and remove it',
+				description: 'Admins only. Everybody in it is told and disconnected; its bans and roster numbers go too.',
+				tags: ['rooms'],
+				params: RoomParams,
+				querystring: NoQuery,
+				response: { 204: empty('Removed'), ...problems(...TOKEN_PROBLEMS, 'room_not_found') },
+			},
+		},
+		async (request, reply) => {
+			const { room: roomId } = request.params;
+			requirePermission(request, 'room:delete', roomId);
+			const { state } = rooms.require(roomId);
+			// Ending it first lets stage and listeners go the way they always go.
+			if (state === 'open' || state === 'live') await rooms.transition(roomId, 'end');
+			await rooms.remove(roomId);
+			bans.forget(roomId);
+			return reply.code(204).send();
+		},
+	);
+}

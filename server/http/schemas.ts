@@ -1,0 +1,200 @@
+// What goes over HTTP, each thing declared once: checked where it enters, and the source of /openapi.json.
+import { type Static, type TSchema, Type } from 'typebox';
+import { DOMAIN_ERRORS, type DomainErrorCode } from '../errors.ts';
+import { HTTP_ONLY_PROBLEMS, type ProblemCode } from './problem.ts';
+import { Packing, RoomId, RoomSettings, RoomState } from '../rooms/room.ts';
+
+const strict = { additionalProperties: false } as const;
+const visible = RoomSettings.properties;
+
+/** Registered with Fastify under their `$id`, so that the document names them once under `components`. */
+export const ProblemSchema = Type.Object(
+	{
+		type: Type.String({ description: 'Leads to the explanation of `code`' }),
+		title: Type.String(),
+		status: Type.Integer({ minimum: 400, maximum: 599 }),
+		detail: Type.String({ description: 'What was wrong this time, for people' }),
+		instance: Type.String({ description: 'Path of the request' }),
+		code: Type.Unsafe<ProblemCode>(Type.Enum([...Object.keys(DOMAIN_ERRORS), ...Object.keys(HTTP_ONLY_PROBLEMS)], { description: 'Stable; programs decide by it' })),
+		retryable: Type.Boolean({ description: 'Whether the same request may succeed later; Retry-After says when' }),
+		reason: Type.Optional(Type.String({ description: 'A finer code below `code`: what about the token or the offer was wrong' })),
+		errors: Type.Optional(
+			Type.Array(Type.Object({ in: Type.String(), member: Type.String({ description: 'JSON pointer' }), message: Type.String() }), {
+				description: 'With `invalid_request`: each member that failed',
+			}),
+		),
+	},
+	{ $id: 'Problem', title: 'Problem', description: 'RFC 9457 problem; may have further members by code' },
+);
+
+export const StageMember = Type.Object(
+	{
+		id: Type.Optional(Type.String({ description: 'For hosts, co-hosts and admins only' })),
+		number: Type.Integer({ minimum: 1, description: 'The CSRC of this person’s packets' }),
+		name: Type.String(),
+		role: Type.Enum(['host', 'cohost', 'speaker']),
+		kind: Type.Enum(['browser', 'encoder']),
+		muted: Type.Boolean(),
+		connected: Type.Boolean({ description: 'False while a lost connection’s place is kept' }),
+	},
+	strict,
+);
+
+export const RoomResource = Type.Object(
+	{
+		id: RoomId,
+		...visible,
+		state: RoomState,
+		createdAt: Type.String({ format: 'date-time' }),
+		openedAt: Type.Optional(Type.String({ format: 'date-time' })),
+		startedAt: Type.Optional(Type.String({ format: 'date-time' })),
+		endedAt: Type.Optional(Type.String({ format: 'date-time' })),
+		version: Type.Integer({ minimum: 0, description: 'Grows with every change' }),
+		listenerCount: Type.Integer({ minimum: 0 }),
+		stage: Type.Array(StageMember),
+		links: Type.Object({ listen: Type.String({ format: 'uri' }), stage: Type.String({ format: 'uri' }) }, strict),
+	},
+	{ $id: 'Room', title: 'Room', ...strict },
+);
+export type RoomResource = Static<typeof RoomResource>;
+
+export const RoomPage = Type.Object(
+	{ rooms: Type.Array(Type.Ref('Room')), next: Type.Optional(Type.String({ description: 'Pass as `after` for the next page; absent on the last one' })) },
+	strict,
+);
+
+export const NewRoom = Type.Object(
+	{
+		id: Type.Optional(RoomId),
+		title: visible.title,
+		description: visible.description,
+		scheduledAt: visible.scheduledAt,
+		doorsOpenAt: visible.doorsOpenAt,
+		expectedListeners: visible.expectedListeners,
+		maxListeners: visible.maxListeners,
+		voices: Type.Optional(visible.voices),
+		packingMs: Type.Optional(Packing),
+		visibility: Type.Optional(visible.visibility),
+		record: Type.Optional(visible.record),
+	},
+	strict,
+);
+export type NewRoom = Static<typeof NewRoom>;
+
+const orNull = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+
+/** JSON merge patch (RFC 7396) of the settings: what is absent stays, null removes. */
+export const RoomPatch = Type.Object(
+	{
+		title: Type.Optional(visible.title),
+		description: orNull(Type.String({ maxLength: 5_000 })),
+		scheduledAt: orNull(visible.scheduledAt),
+		doorsOpenAt: orNull(visible.doorsOpenAt),
+		expectedListeners: orNull(visible.expectedListeners),
+		maxListeners: orNull(visible.maxListeners),
+		voices: Type.Optional(visible.voices),
+		packingMs: Type.Optional(Packing),
+		visibility: Type.Optional(visible.visibility),
+		record: Type.Optional(visible.record),
+	},
+	{ ...strict, minProperties: 1 },
+);
+export type RoomPatch = Static<typeof RoomPatch>;
+
+export const RoomParams = Type.Object({ room: RoomId });
+export const ParticipantParams = Type.Object({ room: RoomId, participant: Type.String({ minLength: 1, maxLength: 64 }) });
+/** Any text: what is not one of our session ids is simply not found. */
+export const SessionParams = Type.Object({ session: Type.String({ minLength: 1, maxLength: 100 }) });
+
+export const NoQuery = Type.Object({}, strict);
+export const ListQuery = Type.Object(
+	{
+		limit: Type.Integer({ minimum: 1, maximum: 100, default: 50 }),
+		after: Type.Optional(RoomId),
+		state: Type.Optional(RoomState),
+	},
+	strict,
+);
+export const ListenQuery = Type.Object(
+	{
+		packing: Type.Optional(
+			Type.Union([Type.Literal(20), Type.Literal(40), Type.Literal(60), Type.Literal(120)], {
+				description: 'Milliseconds of speech per packet, for receivers that cannot take what the room uses',
+			}),
+		),
+	},
+	strict,
+);
+export const EventsQuery = Type.Object(
+	{
+		access_token: Type.Optional(Type.String({ minLength: 1, maxLength: 8_192, description: 'The token, where Authorization cannot be set' })),
+		lastEventId: Type.Optional(Type.String({ maxLength: 100, description: 'As the Last-Event-ID header, for clients that cannot set it on a first request' })),
+	},
+	strict,
+);
+
+/** For requests that say everything by their path; an empty object is accepted for clients that always send one. */
+export const NoBody = Type.Union([Type.Null(), Type.Object({}, strict)]);
+
+export const NewToken = Type.Object(
+	{
+		role: Type.Enum(['host', 'cohost', 'speaker', 'listener']),
+		name: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S', description: 'Shown to everybody in the room' }),
+		subject: Type.Optional(
+			Type.String({ minLength: 1, maxLength: 200, pattern: '^[\\x21-\\x7e]+$', description: 'Who this is for good: places on stage and bans go by it. Made up when absent.' }),
+		),
+		expiresIn: Type.Optional(Type.Integer({ minimum: 1, maximum: 366 * 86_400, description: 'Seconds' })),
+	},
+	strict,
+);
+
+export const IssuedToken = Type.Object(
+	{
+		token: Type.String(),
+		url: Type.String({ format: 'uri', description: 'The page for this role, with the token in the fragment, which no server or log sees' }),
+		expiresAt: Type.String({ format: 'date-time' }),
+	},
+	strict,
+);
+
+export const Health = Type.Object({ status: Type.Literal('ok') }, strict);
+export const Readiness = Type.Object(
+	{
+		status: Type.Enum(['ready', 'not_ready']),
+		components: Type.Array(Type.Object({ name: Type.String(), ready: Type.Boolean(), detail: Type.Optional(Type.String()) }, strict)),
+	},
+	strict,
+);
+export const Jwks = Type.Object({ keys: Type.Array(Type.Object({ kty: Type.String(), kid: Type.Optional(Type.String()), alg: Type.Optional(Type.String()) })) });
+
+/** A response of another type than JSON. */
+export function media(contentType: string, description: string, headers?: Record<string, TSchema>): TSchema {
+	return Type.Unsafe<unknown>({ description, ...(headers ? { headers } : {}), content: { [contentType]: { schema: Type.String() } } });
+}
+
+/** A response without body. */
+export function empty(description: string, headers?: Record<string, TSchema>): TSchema {
+	return Type.Unsafe<unknown>({ type: 'null', description, ...(headers ? { headers } : {}) });
+}
+
+/**
+ * Problem responses by status for the codes that a route can answer with; every route may fail with 400 and 500.
+ */
+export function problems(...codes: DomainErrorCode[]): Record<number, TSchema> {
+	const byStatus = new Map<number, DomainErrorCode[]>();
+	for (const code of ['invalid_request', ...codes, 'internal_error'] as const) {
+		const { status } = DOMAIN_ERRORS[code];
+		byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+	}
+	const responses: Record<number, TSchema> = {};
+	for (const [status, listed] of byStatus) {
+		responses[status] = Type.Unsafe<unknown>({
+			description: listed.map((code) => `\`${code}\`: ${DOMAIN_ERRORS[code].title}`).join('; '),
+			content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
+		});
+	}
+	return responses;
+}
+
+/** What every route that looks at tokens may answer. */
+export const TOKEN_PROBLEMS = ['token_required', 'token_invalid', 'forbidden'] as const satisfies DomainErrorCode[];

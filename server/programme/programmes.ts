@@ -1,0 +1,362 @@
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import type { Logger } from 'pino';
+import type { DtlsParameters, IceParameters, PackingMs, RtpCapabilities, RtpParameters, TransportParameters } from '../../sfu/contract/media-types.ts';
+import { makeSessionId, shardIndexOf } from '../../sfu/contract/session-id.ts';
+import type { SessionPatchResult, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
+import type { Shard } from '../../sfu/supervisor/shard.ts';
+import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
+import { DomainError } from '../errors.ts';
+import { type AutoPacking, choosePackingMs } from '../placement/packing-policy.ts';
+import { placeListener } from '../placement/place-listener.ts';
+import type { Room } from '../rooms/room.ts';
+import { media } from './media-error.ts';
+import type { RoomMedia, RoomMediaEvents, SessionCreated } from './room-media.ts';
+import { RoomProgramme } from './room-programme.ts';
+
+export interface ProgrammesOptions {
+	supervisor: Supervisor;
+	maxListenersPerShard: number;
+	autoPacking: AutoPacking;
+	log: Logger;
+}
+
+/** What this node knows of a listener shard between two of its reports. */
+interface ListenerShard {
+	listeners: number;
+	joining: number;
+	/** Room → listeners. */
+	rooms: Map<string, number>;
+}
+
+const COUNTS_MS = 1_000;
+
+/** The media of all rooms on this node: places listeners on shards, keeps origins, edges and links alive. */
+export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMedia {
+	readonly #options: ProgrammesOptions;
+	readonly #supervisor: Supervisor;
+	readonly #log: Logger;
+	readonly #rooms = new Map<string, RoomProgramme>();
+	readonly #packing = new Map<string, Room['packingMs']>();
+	readonly #listenerShards = new Map<number, ListenerShard>();
+	/** Joins under way, by room. */
+	readonly #joining = new Map<string, number>();
+	readonly #counts = new Map<string, number>();
+	readonly #timer: NodeJS.Timeout;
+
+	static create(options: ProgrammesOptions): Programmes {
+		return new Programmes(options);
+	}
+
+	private constructor(options: ProgrammesOptions) {
+		super();
+		this.#options = options;
+		this.#supervisor = options.supervisor;
+		this.#log = options.log.child({ part: 'programme' });
+		for (const { index, role } of this.#supervisor.slots) {
+			if (role === 'listener') {
+				this.#listenerShards.set(index, { listeners: 0, joining: 0, rooms: new Map() });
+			}
+		}
+		this.#supervisor.on('shardUp', (_shard, _index, role) => {
+			if (role === 'stage') {
+				for (const programme of this.#rooms.values()) {
+					programme.stageShardUp();
+				}
+			}
+		});
+		this.#supervisor.on('shardDown', (index) => this.#onShardDown(index));
+		this.#supervisor.on('shardEvent', (index, name, data) => this.#onShardEvent(index, name, data));
+		this.#timer = setInterval(() => this.#refreshCounts(), COUNTS_MS);
+	}
+
+	async listen(room: Room, offer: string, packingMs?: PackingMs): Promise<SessionCreated> {
+		const programme = this.#programme(room);
+		if (room.maxListeners !== undefined && this.#seatsTaken(room.id) >= room.maxListeners) {
+			throw new DomainError('no_capacity', 'This room has as many listeners as its host allows.', { retryAfterSeconds: 10 });
+		}
+		const index = this.#place(room);
+		const state = this.#listenerShards.get(index);
+		const shard = this.#supervisor.shard(index);
+		if (!state || !shard) {
+			throw noCapacity();
+		}
+		state.joining++;
+		this.#joining.set(room.id, (this.#joining.get(room.id) ?? 0) + 1);
+		try {
+			return await media(async () => {
+				await programme.openEdge(shard, index);
+				const sessionId = makeSessionId(index, randomBytes(16).toString('hex'));
+				const { sdp, etag, listeners, roomListeners } = await shard.request('listener.join', {
+					roomId: room.id,
+					sessionId,
+					offer,
+					...(packingMs === undefined ? {} : { packingMs }),
+				});
+				state.listeners = listeners;
+				state.rooms.set(room.id, roomListeners);
+				return { sessionId, sdp, etag };
+			});
+		} finally {
+			state.joining--;
+			this.#joining.set(room.id, (this.#joining.get(room.id) ?? 1) - 1);
+		}
+	}
+
+	async publish(room: Room, participantId: string, offer: string): Promise<SessionCreated> {
+		return media(async () => {
+			const { shard } = await this.#programme(room).openOrigin();
+			const index = shard.assignment?.index ?? 0;
+			const sessionId = makeSessionId(index, randomBytes(16).toString('hex'));
+			const { sdp, etag } = await shard.request('speaker.publish', { roomId: room.id, participantId, sessionId, offer });
+			return { sessionId, sdp, etag };
+		});
+	}
+
+	async patchSession(sessionId: string, fragment: string, ifMatch?: string): Promise<SessionPatchResult> {
+		const shard = this.#shardOf(sessionId);
+		return media(() => shard.request('session.patch', { sessionId, fragment, ...(ifMatch === undefined ? {} : { ifMatch }) }));
+	}
+
+	async closeSession(sessionId: string): Promise<void> {
+		const shard = this.#shardOf(sessionId);
+		await media(() => shard.request('session.close', { sessionId }));
+	}
+
+	async addSpeaker(room: Room, participantId: string, number: number): Promise<{ rtpCapabilities: RtpCapabilities }> {
+		return media(async () => {
+			const { shard, rtpCapabilities } = await this.#programme(room).openOrigin();
+			await shard.request('speaker.add', { roomId: room.id, participantId, number });
+			return { rtpCapabilities };
+		});
+	}
+
+	async removeSpeaker(roomId: string, participantId: string): Promise<void> {
+		const shard = this.#rooms.get(roomId)?.originShard;
+		if (shard) {
+			await media(() => shard.request('speaker.remove', { roomId, participantId }));
+		}
+	}
+
+	createTransport(roomId: string, participantId: string, direction: 'send' | 'recv'): Promise<TransportParameters> {
+		return media(() => this.#origin(roomId).request('speaker.createTransport', { roomId, participantId, direction }));
+	}
+
+	async connectTransport(roomId: string, participantId: string, transportId: string, dtlsParameters: DtlsParameters): Promise<void> {
+		await media(() => this.#origin(roomId).request('speaker.connectTransport', { roomId, participantId, transportId, dtlsParameters }));
+	}
+
+	async restartIce(roomId: string, participantId: string, transportId: string): Promise<IceParameters> {
+		const { iceParameters } = await media(() => this.#origin(roomId).request('speaker.restartIce', { roomId, participantId, transportId }));
+		return iceParameters;
+	}
+
+	produce(roomId: string, participantId: string, transportId: string, rtpParameters: RtpParameters): Promise<{ producerId: string }> {
+		return media(() => this.#origin(roomId).request('speaker.produce', { roomId, participantId, transportId, rtpParameters }));
+	}
+
+	consume(
+		roomId: string,
+		participantId: string,
+		ofParticipantId: string,
+		rtpCapabilities: RtpCapabilities,
+	): Promise<{ consumerId: string; producerId: string; rtpParameters: RtpParameters }> {
+		return media(() => this.#origin(roomId).request('speaker.consume', { roomId, participantId, ofParticipantId, rtpCapabilities }));
+	}
+
+	async setMuted(roomId: string, participantId: string, muted: boolean): Promise<void> {
+		await media(() => this.#origin(roomId).request('speaker.setMuted', { roomId, participantId, muted }));
+	}
+
+	async roomChanged(room: Room): Promise<void> {
+		if (room.state === 'ended') {
+			this.#rooms.get(room.id)?.close('the room ended');
+			this.#rooms.delete(room.id);
+			this.#packing.delete(room.id);
+			this.#joining.delete(room.id);
+			this.#counts.delete(room.id);
+			return;
+		}
+		const known = this.#rooms.get(room.id);
+		if (room.state === 'scheduled' && !known) {
+			return; // Nothing of it is needed before the doors open.
+		}
+		const programme = known ?? this.#programme(room);
+		this.#packing.set(room.id, room.packingMs);
+		programme.setOnAir(room.state === 'live');
+		this.#choosePacking(programme);
+		if (room.state !== 'scheduled') {
+			// Made ahead, so that the first speaker does not wait for it. Without a stage shard it follows by itself.
+			await programme.openOrigin().catch((error: unknown) => this.#log.warn({ err: error, room: room.id }, 'origin not opened yet'));
+		}
+	}
+
+	listenersIn(roomId: string): number {
+		return this.#counts.get(roomId) ?? 0;
+	}
+
+	/** For the operator: where a room's media is. */
+	describe(roomId: string): { originShard: number | undefined; edgeShards: readonly number[]; packingMs: PackingMs } | undefined {
+		const programme = this.#rooms.get(roomId);
+		return (
+			programme && {
+				originShard: programme.originShard?.assignment?.index,
+				edgeShards: programme.edgeShards,
+				packingMs: programme.packingMs,
+			}
+		);
+	}
+
+	close(reason: string): void {
+		clearInterval(this.#timer);
+		for (const programme of this.#rooms.values()) {
+			programme.close(reason);
+		}
+		this.#rooms.clear();
+	}
+
+	#programme(room: Room): RoomProgramme {
+		let programme = this.#rooms.get(room.id);
+		if (!programme) {
+			programme = new RoomProgramme({
+				roomId: room.id,
+				voices: room.voices,
+				onAir: room.state === 'live',
+				packingMs: choosePackingMs(room.packingMs, 0, undefined, this.#options.autoPacking),
+				pickStageShard: () => this.#pickStageShard(room.id),
+				onOrigin: (rtpCapabilities) => this.emit('originReady', { roomId: room.id, rtpCapabilities }),
+				log: this.#log,
+			});
+			this.#rooms.set(room.id, programme);
+			this.#packing.set(room.id, room.packingMs);
+		}
+		return programme;
+	}
+
+	/** Fresher than `listenersIn`: joins since the shards' last reports and joins under way count too. */
+	#seatsTaken(roomId: string): number {
+		let seats = this.#joining.get(roomId) ?? 0;
+		for (const { rooms } of this.#listenerShards.values()) {
+			seats += rooms.get(roomId) ?? 0;
+		}
+		return seats;
+	}
+
+	#place(room: Room): number {
+		const placement = placeListener(
+			this.#supervisor.slots
+				.filter(({ role }) => role === 'listener')
+				.map(({ index, alive }) => {
+					const state = this.#listenerShards.get(index);
+					const stats = this.#supervisor.shard(index)?.stats;
+					return {
+						index,
+						alive,
+						draining: false,
+						listeners: state?.listeners ?? 0,
+						joining: state?.joining ?? 0,
+						maxListeners: this.#options.maxListenersPerShard,
+						cpuRatio: Math.max(stats?.nodeCpuRatio ?? 0, stats?.workerCpuRatio ?? 0),
+					};
+				}),
+		);
+		this.#log.trace({ room: room.id, ...placement }, 'placed a listener');
+		if (placement.shard === undefined) {
+			this.#log.warn({ room: room.id, passedOver: placement.passedOver }, 'no shard can take a listener');
+			throw noCapacity();
+		}
+		return placement.shard;
+	}
+
+	/** Rooms spread over stage shards: the one with the fewest origins, always counted afresh. */
+	#pickStageShard(roomId: string): Shard | undefined {
+		const origins = new Map<Shard, number>();
+		for (const programme of this.#rooms.values()) {
+			const shard = programme.originShard;
+			if (shard && programme.roomId !== roomId) {
+				origins.set(shard, (origins.get(shard) ?? 0) + 1);
+			}
+		}
+		return this.#supervisor.shards('stage').toSorted((a, b) => (origins.get(a) ?? 0) - (origins.get(b) ?? 0))[0];
+	}
+
+	#origin(roomId: string): Shard {
+		const shard = this.#rooms.get(roomId)?.originShard;
+		if (!shard) {
+			throw new DomainError('media_unavailable', "This room's stage is starting; try again in a moment.", { retryAfterSeconds: 1 });
+		}
+		return shard;
+	}
+
+	#shardOf(sessionId: string): Shard {
+		const index = shardIndexOf(sessionId);
+		const shard = index === undefined ? undefined : this.#supervisor.shard(index);
+		if (!shard) {
+			throw new DomainError('session_not_found', 'There is no such session; it may have ended.');
+		}
+		return shard;
+	}
+
+	#onShardDown(index: number): void {
+		const state = this.#listenerShards.get(index);
+		if (state) {
+			state.listeners = 0;
+			state.rooms.clear();
+		}
+		for (const programme of this.#rooms.values()) {
+			if (programme.shardDown(index)) {
+				this.emit('originLost', { roomId: programme.roomId });
+				programme.stageShardUp(); // Another stage shard may live already.
+			}
+		}
+	}
+
+	#onShardEvent<N extends ShardEventName>(index: number, name: N, payload: ShardEvents[ShardEventName]): void {
+		switch (name) {
+			case 'shard.stats': {
+				const stats = payload as ShardEvents['shard.stats'];
+				const state = this.#listenerShards.get(index);
+				if (state) {
+					state.listeners = stats.listeners;
+					state.rooms = new Map(Object.entries(stats.rooms));
+				}
+				break;
+			}
+			case 'speaker.media':
+				this.emit('speakerMedia', payload as ShardEvents['speaker.media']);
+				break;
+			case 'stage.talkers':
+				this.emit('talkers', payload as ShardEvents['stage.talkers']);
+				break;
+			case 'link.stalled': {
+				const { roomId, linkId } = payload as ShardEvents['link.stalled'];
+				this.#log.warn({ room: roomId, shard: index, link: linkId }, 'link stalled');
+				this.#rooms.get(roomId)?.linkStalled(index, linkId);
+				break;
+			}
+			default:
+				break;
+		}
+	}
+
+	#refreshCounts(): void {
+		this.#counts.clear();
+		for (const { rooms } of this.#listenerShards.values()) {
+			for (const [roomId, listeners] of rooms) {
+				this.#counts.set(roomId, (this.#counts.get(roomId) ?? 0) + listeners);
+			}
+		}
+		for (const programme of this.#rooms.values()) {
+			this.#choosePacking(programme);
+		}
+		this.emit('counts');
+	}
+
+	#choosePacking(programme: RoomProgramme): void {
+		const packing = this.#packing.get(programme.roomId) ?? 'auto';
+		programme.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), programme.packingMs, this.#options.autoPacking));
+	}
+}
+
+const noCapacity = () =>
+	new DomainError('no_capacity', 'Every listener shard of this server is full or away; try again shortly.', { retryAfterSeconds: 2 });

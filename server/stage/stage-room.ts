@@ -1,0 +1,496 @@
+import { EventEmitter } from 'node:events';
+import type { RtpCapabilities, Talker } from '../../sfu/contract/media-types.ts';
+import { DomainError } from '../errors.ts';
+import type { RoomMedia, SessionCreated } from '../programme/room-media.ts';
+import type { Participant, Room, StageRole } from '../rooms/room.ts';
+import type { RoomStore } from '../rooms/store/room-store.ts';
+import {
+	EMPTY_ROSTER,
+	participantIdOf,
+	participantIn,
+	type StageRoster,
+	withChanged,
+	withEntered,
+	withLeft,
+	withoutMedia,
+} from '../rooms/stage-roster.ts';
+import { KeyedQueue } from './keyed-queue.ts';
+import { StageAnnouncer } from './stage-announcer.ts';
+import { encodeEvent, type StageConnection, type StageEnding } from './stage-connection.ts';
+import { StageOrigin } from './stage-origin.ts';
+import type { StagePrincipal } from './stage-policy.ts';
+import { newSeat, type Seat } from './stage-seat.ts';
+
+/** What the stage writes to the log; pino's and Fastify's loggers fit. */
+export interface StageLog {
+	debug(fields: object, message: string): void;
+	info(fields: object, message: string): void;
+	warn(fields: object, message: string): void;
+	error(fields: object, message: string): void;
+}
+
+export interface StageRoomOptions {
+	roomId: string;
+	/** The room as it is now. */
+	room: () => Room | undefined;
+	store: Pick<RoomStore, 'isBanned' | 'speakerNumber' | 'ban'>;
+	media: RoomMedia;
+	now: () => Date;
+	randomId: () => string;
+	/** Runs `task` once after `ms`, unless cancelled with the function returned. */
+	schedule: (ms: number, task: () => void) => () => void;
+	reconnectGraceMs: number;
+	maxStageSize: number;
+	log: StageLog;
+}
+
+export interface Entered {
+	participant: Participant;
+	/** The place on stage was kept since an earlier connection, and its media with it. */
+	resumed: boolean;
+	/** Null while the media server is starting again. */
+	rtpCapabilities: RtpCapabilities | null;
+}
+
+/**
+ * The stage of one room: who has a place, and that media follows.
+ *
+ * How races are kept from leaving ghosts: seats and roster change in one synchronous step, so everybody
+ * always sees a whole state; whatever has to be awaited for a person (store, media) runs in that person's
+ * own queue, looks again at the seat after each wait, and a removal from media queues behind what is under
+ * way. Different people never wait for each other, so a stage of fifty heals as fast as a stage of one.
+ */
+export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
+	readonly #options: StageRoomOptions;
+	readonly #seats = new Map<string, Seat>();
+	readonly #queue = new KeyedQueue();
+	/** People whom media may still know although their seat is gone. */
+	readonly #unremoved = new Set<string>();
+	/** People whose ban is on its way to the store. */
+	readonly #banning = new Set<string>();
+	#roster: StageRoster = EMPTY_ROSTER;
+	readonly #origin = new StageOrigin();
+	readonly #announce = new StageAnnouncer(() => this.#connections());
+	#shuttingDown: string | null = null;
+
+	constructor(options: StageRoomOptions) {
+		super();
+		this.#options = options;
+	}
+
+	get roster(): StageRoster {
+		return this.#roster;
+	}
+
+	get rtpCapabilities(): RtpCapabilities | null {
+		return this.#origin.rtpCapabilities;
+	}
+
+	/** Whether this person would find a place: a held one counts. */
+	hasPlaceFor(participantId: string): boolean {
+		return this.#seats.has(participantId) || this.#seats.size < this.#options.maxStageSize;
+	}
+
+	/** Resolves once nothing of this room is under way. */
+	idle(): Promise<void> {
+		return this.#queue.idle();
+	}
+
+	/** A person with a browser. `welcome` is the first thing the connection delivers. */
+	enter(principal: StagePrincipal, role: StageRole, connection: StageConnection): Promise<Entered> {
+		const id = participantIdOf(this.#options.roomId, principal.subject);
+		return this.#queue.run(id, async () => {
+			const number = await this.#letIn(id, principal);
+			const room = this.#requireRoom(id, principal);
+			const held = this.#seats.get(id);
+			const resumed = held?.kind === 'browser' && !held.mediaFailed;
+			const seat = held ?? this.#newSeat(id, number, 'browser');
+			if (!resumed) {
+				await this.#freshMedia(principal, seat, held, 'browser', async () => {
+					await this.#addToMedia(room, seat);
+				});
+			}
+			this.#show(seat, principal, role);
+			this.#welcome(seat, connection, resumed, room);
+			this.#attach(seat, connection);
+			return { participant: this.#require(id), resumed, rtpCapabilities: this.rtpCapabilities };
+		});
+	}
+
+	/** A person with an encoder (WHIP). An earlier session or browser of the same person is replaced. */
+	publish(principal: StagePrincipal, role: StageRole, offer: string): Promise<SessionCreated> {
+		const { media } = this.#options;
+		const id = participantIdOf(this.#options.roomId, principal.subject);
+		return this.#queue.run(id, async () => {
+			const number = await this.#letIn(id, principal);
+			const room = this.#requireRoom(id, principal);
+			const held = this.#seats.get(id);
+			const seat = held ?? this.#newSeat(id, number, 'encoder');
+			const session = await this.#freshMedia(principal, seat, held, 'encoder', async () => {
+				await this.#addToMedia(room, seat);
+				return media.publish(room, id, offer);
+			});
+			this.#attach(seat, null);
+			this.#show(seat, principal, role);
+			return session;
+		});
+	}
+
+	/** The socket is gone without a word: the place is kept for the grace period. Old connections are ignored. */
+	connectionLost(participantId: string, connection: StageConnection): void {
+		const seat = this.#seats.get(participantId);
+		if (!seat || seat.connection !== connection) return;
+		seat.connection = null;
+		this.#keepPlace(seat);
+		this.#setRoster(withChanged(this.#roster, seat.id, { connection: 'reconnecting' }));
+	}
+
+	/** Resolves when media has forgotten the person. The caller closes the connection after its answer. */
+	async leave(participantId: string, connection: StageConnection): Promise<void> {
+		const seat = this.#seatOf(participantId, connection);
+		seat.connection = null;
+		await this.#dismiss(seat, 'left');
+	}
+
+	/** Takes somebody off the stage. Rejects with `participant_not_found`. */
+	async kick(participantId: string): Promise<void> {
+		await this.#dismiss(this.#requireSeat(participantId), 'kicked');
+	}
+
+	/** Kick, and keep the person from coming back; resolves once the ban is stored. */
+	async ban(participantId: string, bannedBy: string): Promise<void> {
+		const { roomId, store, now } = this.#options;
+		const { subject, name } = this.#require(participantId);
+		// An entry that asked the store just before this ban must not get past it.
+		this.#banning.add(participantId);
+		const removed = this.#dismiss(this.#requireSeat(participantId), 'banned');
+		try {
+			await store.ban({ roomId, subject, name, bannedBy, bannedAt: now().toISOString() });
+		} finally {
+			void this.#queue.run(participantId, async () => {
+				this.#banning.delete(participantId);
+			});
+		}
+		await removed;
+	}
+
+	/** `by` is the name of a moderator; without it the person does it. */
+	setMuted(participantId: string, muted: boolean, by?: string): Promise<void> {
+		const { roomId, media } = this.#options;
+		return this.#queue.run(participantId, async () => {
+			const seat = this.#requireSeat(participantId);
+			const generation = this.#origin.generation;
+			try {
+				await media.setMuted(roomId, participantId, muted);
+			} catch (error) {
+				if (!this.#origin.willHeal(error, generation)) throw error;
+			}
+			if (seat.gone || this.#require(participantId).muted === muted) return;
+			this.#setRoster(withChanged(this.#roster, participantId, { muted }));
+			if (by !== undefined) seat.connection?.deliver(encodeEvent('muted', { by }));
+		});
+	}
+
+	/** Runs something with media for a person, after all that was begun for that person before. Rejects with `participant_not_found`. */
+	run<T>(participantId: string, connection: StageConnection, task: () => Promise<T>): Promise<T> {
+		return this.#queue.run(participantId, async () => {
+			this.#seatOf(participantId, connection);
+			return task();
+		});
+	}
+
+	/** Everybody off, e.g. because the room ended. */
+	dismissAll(ending: StageEnding, detail?: string): void {
+		for (const seat of this.#seats.values()) void this.#dismiss(seat, ending, detail);
+	}
+
+	/** The node stops: connections end, but nobody is taken off the roster, and nobody is let in any more. */
+	shutDown(reason: string): void {
+		this.#shuttingDown = reason;
+		for (const seat of this.#seats.values()) {
+			seat.cancelGrace?.();
+			seat.cancelGrace = null;
+			const connection = seat.connection;
+			seat.connection = null;
+			connection?.end('shutting_down', reason);
+		}
+	}
+
+	roomChanged(room: Room): void {
+		this.#announce.room(room);
+	}
+
+	talkersChanged(talkers: Talker[], dominant: number | null): void {
+		this.#announce.talkers(talkers, dominant);
+	}
+
+	/** Media has counted anew, which it does once a second. */
+	countsRefreshed(): void {
+		const { media, roomId, now } = this.#options;
+		this.#announce.listeners(media.listenersIn(roomId), now().getTime());
+	}
+
+	originLost(): void {
+		this.#origin.lose();
+		let roster = withoutMedia(this.#roster);
+		for (const seat of this.#seats.values()) {
+			seat.mediaId = null;
+			// A browser is told over its socket; an encoder finds out by itself and publishes again.
+			if (seat.kind === 'encoder' && !seat.publishing) {
+				this.#keepPlace(seat);
+				roster = withChanged(roster, seat.id, { connection: 'reconnecting' });
+			}
+		}
+		this.#setRoster(roster);
+		this.#announce.mediaLost();
+	}
+
+	originReady(rtpCapabilities: RtpCapabilities): void {
+		if (!this.#origin.found(rtpCapabilities)) return;
+		for (const seat of this.#seats.values()) void this.#queue.run(seat.id, () => this.#addAgain(seat));
+		// Not after the adding: what clients ask for now queues behind it anyway, and they hear no sound meanwhile.
+		this.#announce.mediaReady(rtpCapabilities);
+		for (const seat of this.#seats.values()) if (seat.connection) seat.toldGeneration = this.#origin.generation;
+	}
+
+	/**
+	 * A person's media came or went. A browser's place hangs on its socket, so its media only changes what
+	 * others can consume. An encoder has no socket: `disconnected` (its network went, or it died) keeps its place
+	 * for the grace period, for publishing again resumes; so does a `closed` that follows. `closed` out of good
+	 * health is a goodbye (DELETE): the encoder leaves at once.
+	 */
+	speakerMedia(participantId: string, state: 'producing' | 'connected' | 'disconnected' | 'closed'): void {
+		const seat = this.#seats.get(participantId);
+		if (!seat) return;
+		if (state === 'producing') this.#setMedia(seat, this.#options.randomId());
+		else if (seat.kind === 'encoder') this.#encoderMedia(seat, state);
+		else if (state === 'closed') this.#setMedia(seat, null);
+	}
+
+	#encoderMedia(seat: Seat, state: 'connected' | 'disconnected' | 'closed'): void {
+		const waitedFor = seat.cancelGrace !== null;
+		if (seat.publishing) return;
+		if (state === 'connected') {
+			this.#release(seat);
+			if (waitedFor) this.#setMedia(seat, this.#options.randomId(), 'connected');
+		} else if (state === 'closed' && !waitedFor) {
+			void this.#dismiss(seat, 'left');
+		} else {
+			this.#keepPlace(seat);
+			this.#setMedia(seat, null, 'reconnecting');
+		}
+	}
+
+	#setMedia(seat: Seat, mediaId: string | null, connection?: Participant['connection']): void {
+		seat.mediaId = mediaId;
+		this.#setRoster(withChanged(this.#roster, seat.id, { mediaId, ...(connection && { connection }) }));
+	}
+
+	/** Asks the store whether the person may come, and for the number. */
+	async #letIn(id: string, principal: StagePrincipal): Promise<number> {
+		const { roomId, store } = this.#options;
+		// An admin could lift the ban; pretending otherwise protects nobody.
+		if (principal.role !== 'admin' && (await store.isBanned(roomId, principal.subject))) throw new DomainError('banned', 'This person is banned from the room.');
+		return this.#seats.get(id)?.number ?? (await store.speakerNumber(roomId, principal.subject));
+	}
+
+	/** Looks again at everything that may have changed while somebody waited at the door. */
+	#requireRoom(id: string, { role }: StagePrincipal): Room {
+		if (this.#shuttingDown !== null) throw new DomainError('shutting_down', this.#shuttingDown);
+		const room = this.#options.room();
+		if (!room) throw new DomainError('room_not_found', 'There is no such room.');
+		if (room.state === 'ended') throw new DomainError('room_ended', 'This room has ended.');
+		if (role !== 'admin' && this.#banning.has(id)) throw new DomainError('banned', 'This person is banned from the room.');
+		return room;
+	}
+
+	/** The place is reserved before it is granted, so that two at the door cannot both take the last one. */
+	#newSeat(id: string, number: number, kind: Participant['kind']): Seat {
+		if (!this.hasPlaceFor(id)) {
+			throw new DomainError('stage_full', `There are ${this.#options.maxStageSize} people on stage, which is the limit.`, { retryAfterSeconds: 10 });
+		}
+		const seat = newSeat({ id, number, kind, joinedAt: this.#options.now().toISOString() });
+		this.#seats.set(id, seat);
+		return seat;
+	}
+
+	/** Gives a seat media from scratch: what media knew of the person before goes first. Undoes its half when it fails. */
+	async #freshMedia<T>(
+		principal: StagePrincipal,
+		seat: Seat,
+		held: Seat | undefined,
+		kind: Participant['kind'],
+		make: () => Promise<T>,
+	): Promise<T> {
+		if (held) {
+			this.#attach(seat, null);
+			this.#unremoved.add(seat.id);
+			seat.kind = kind;
+			this.#setMedia(seat, null);
+		}
+		seat.publishing = kind === 'encoder';
+		const generation = this.#origin.generation;
+		try {
+			await this.#removeFromMedia(seat.id);
+			// Media must not be asked for a room that has ended: it would make it anew.
+			if (seat.gone) throw this.#goneError();
+			const made = await make();
+			if (seat.gone) throw this.#goneError();
+			this.#requireRoom(seat.id, principal);
+			// The session went with its origin, and nothing more will be heard of it.
+			if (kind === 'encoder' && generation !== this.#origin.generation) throw new DomainError('media_unavailable', 'The media server is starting again.');
+			seat.mediaFailed = false;
+			return made;
+		} catch (error) {
+			if (!held) {
+				void this.#dismiss(seat, 'left');
+			} else if (!seat.gone) {
+				this.#keepPlace(seat);
+				this.#setRoster(withChanged(this.#roster, seat.id, { connection: 'reconnecting' }));
+			}
+			throw error;
+		} finally {
+			seat.publishing = false;
+		}
+	}
+
+	#goneError(): DomainError {
+		const room = this.#options.room();
+		return room && room.state !== 'ended'
+			? new DomainError('participant_not_found', 'You were taken off the stage meanwhile.')
+			: new DomainError('room_ended', 'This room has ended.');
+	}
+
+	#attach(seat: Seat, connection: StageConnection | null): void {
+		const before = seat.connection;
+		this.#release(seat);
+		seat.connection = connection;
+		before?.end('replaced');
+	}
+
+	#show(seat: Seat, { subject, name }: StagePrincipal, role: StageRole): void {
+		const muted = participantIn(this.#roster, seat.id)?.muted ?? false;
+		const { id, number, kind, mediaId, joinedAt } = seat;
+		const known = participantIn(this.#roster, id)?.kind === kind;
+		this.#setRoster(
+			known
+				? withChanged(this.#roster, id, { name, role, mediaId, connection: 'connected' })
+				: withEntered(this.#roster, { id, subject, number, name, role, kind, muted, connection: 'connected', mediaId, joinedAt }),
+		);
+	}
+
+	/** Before the connection is attached, so that nothing precedes its `welcome`. */
+	#welcome(seat: Seat, connection: StageConnection, resumed: boolean, room: Room): void {
+		const { roomId, media, reconnectGraceMs } = this.#options;
+		const { rtpCapabilities, generation } = this.#origin;
+		this.#announce.welcome(connection, {
+			me: this.#require(seat.id),
+			resumed,
+			mediaChanged: seat.toldGeneration !== generation,
+			rtpCapabilities,
+			reconnectGraceMs,
+			room,
+			roster: this.#roster,
+			listenerCount: media.listenersIn(roomId),
+		});
+		if (rtpCapabilities) seat.toldGeneration = generation;
+	}
+
+	#keepPlace(seat: Seat): void {
+		if (seat.cancelGrace) return;
+		seat.cancelGrace = this.#options.schedule(this.#options.reconnectGraceMs, () => void this.#dismiss(seat, 'left'));
+	}
+
+	#release(seat: Seat): void {
+		seat.cancelGrace?.();
+		seat.cancelGrace = null;
+	}
+
+	/** The seat goes at once, media as soon as what is under way for the person has ended. Never rejects. */
+	#dismiss(seat: Seat, ending: StageEnding, detail?: string): Promise<void> {
+		if (seat.gone) return Promise.resolve();
+		seat.gone = true;
+		this.#seats.delete(seat.id);
+		this.#unremoved.add(seat.id);
+		this.#release(seat);
+		const connection = seat.connection;
+		seat.connection = null;
+		this.#setRoster(withLeft(this.#roster, seat.id));
+		connection?.end(ending, detail);
+		return this.#queue.run(seat.id, () => this.#removeFromMedia(seat.id));
+	}
+
+	/** In the person's queue only. Whoever comes first does it: the removal itself, or the next entry of the same person. */
+	async #removeFromMedia(id: string): Promise<void> {
+		if (!this.#unremoved.delete(id)) return;
+		const { roomId, media, log } = this.#options;
+		try {
+			await media.removeSpeaker(roomId, id);
+		} catch (error) {
+			// The origin is gone, and the person's media with it.
+			if (error instanceof DomainError) log.debug({ roomId, participantId: id, err: error }, 'speaker already gone from media');
+			else log.error({ roomId, participantId: id, err: error }, 'removing a speaker from media failed');
+		}
+	}
+
+	async #addToMedia(room: Room, seat: Seat): Promise<void> {
+		const generation = this.#origin.generation;
+		try {
+			const { rtpCapabilities } = await this.#options.media.addSpeaker(room, seat.id, seat.number);
+			if (generation === this.#origin.generation) this.originReady(rtpCapabilities);
+			if (participantIn(this.#roster, seat.id)?.muted) await this.#options.media.setMuted(room.id, seat.id, true);
+		} catch (error) {
+			// A browser may wait on stage for the new origin; an encoder has nothing to wait with.
+			if (seat.kind === 'encoder' || !this.#origin.willHeal(error, generation)) throw error;
+		}
+	}
+
+	async #addAgain(seat: Seat): Promise<void> {
+		const room = this.#options.room();
+		if (seat.gone || !room || room.state === 'ended') return;
+		const { media, log } = this.#options;
+		const generation = this.#origin.generation;
+		try {
+			await media.addSpeaker(room, seat.id, seat.number);
+			if (participantIn(this.#roster, seat.id)?.muted) await media.setMuted(room.id, seat.id, true);
+		} catch (error) {
+			if (this.#origin.willHeal(error, generation)) return;
+			log.error({ roomId: room.id, participantId: seat.id, err: error }, 'adding a speaker to the new origin failed');
+			seat.mediaFailed = true;
+			const connection = seat.connection;
+			if (!connection || seat.gone) return;
+			this.connectionLost(seat.id, connection);
+			connection.end('media_unavailable');
+		}
+	}
+
+	#require(participantId: string): Participant {
+		const participant = participantIn(this.#roster, participantId);
+		if (!participant) throw new DomainError('participant_not_found', 'Nobody on this stage has that id.');
+		return participant;
+	}
+
+	#requireSeat(participantId: string): Seat {
+		this.#require(participantId);
+		const seat = this.#seats.get(participantId);
+		if (!seat) throw new DomainError('participant_not_found', 'Nobody on this stage has that id.');
+		return seat;
+	}
+
+	#seatOf(participantId: string, connection: StageConnection): Seat {
+		const seat = this.#seats.get(participantId);
+		if (!seat || seat.connection !== connection) throw new DomainError('participant_not_found', 'You are not on this stage any more.');
+		return seat;
+	}
+
+	*#connections(): Iterable<StageConnection> {
+		for (const { connection } of this.#seats.values()) if (connection) yield connection;
+	}
+
+	#setRoster(roster: StageRoster): void {
+		if (roster === this.#roster) return;
+		this.#roster = roster;
+		this.#announce.roster(roster);
+		this.emit('rosterChanged', roster);
+	}
+}

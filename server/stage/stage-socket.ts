@@ -1,0 +1,85 @@
+import websocket from '@fastify/websocket';
+import type { FastifyInstance } from 'fastify';
+import type { Static } from 'typebox';
+import type { TokenVerifier } from '../../auth/token-verifier.ts';
+import { DomainError } from '../errors.ts';
+import { registerAuth, requirePermission } from '../http/plugins/auth.ts';
+import { type IceServer, MAX_FRAME_BYTES, STAGE_SUBPROTOCOL } from './protocol.ts';
+import { StageSession, type StageSessionOptions, type StageSocketLimits } from './stage-session.ts';
+import type { StageService } from './stage-service.ts';
+
+export interface StageSocketDeps extends Pick<StageSessionOptions, 'media' | 'now' | 'schedule' | 'log'> {
+	stages: StageSessionOptions['stages'] & Pick<StageService, 'admit'>;
+	verifier: Pick<TokenVerifier, 'verify'>;
+	/** STUN and TURN servers for this person; TURN credentials are made per subject. */
+	iceServers: (subject: string) => Static<typeof IceServer>[];
+	/** As many as can be on stage: a client consumes each of them at once after the media server came back. */
+	maxStageSize: number;
+	limits?: Partial<StageSocketLimits>;
+}
+
+const MIN_FRAMES_PER_SECOND = 200;
+
+/**
+ * `GET /v1/rooms/:room/stage`: the WebSocket of speakers and hosts.
+ *
+ * Refusals that can be known before (token, role, ban, room) are answered to the handshake itself, as an RFC 9457
+ * problem with its HTTP status, so that nothing is upgraded for those who may not come. Scripts in a page cannot see
+ * that answer (they see close code 1006): a page that wants the reason sends the same GET without `Upgrade`, which
+ * passes through the same checks and, if they all pass, is told that this is a WebSocket (400 `invalid_request`).
+ * A token is looked at when the socket opens; one that expires later ends nothing, but cannot reconnect.
+ *
+ * Register on the application itself and before other routes: upgrades to every other path must end there too.
+ */
+export async function registerStageSocket(app: FastifyInstance, deps: StageSocketDeps): Promise<void> {
+	const { stages, media, now, schedule, log, iceServers } = deps;
+	const limits: StageSocketLimits = {
+		framesPerSecond: Math.max(MIN_FRAMES_PER_SECOND, 4 * deps.maxStageSize),
+		badFramesPerSecond: 50,
+		maxQueuedRequests: 256,
+		maxBufferedBytes: 1024 * 1024,
+		pingEveryMs: 10_000,
+		missedPings: 2,
+		closeTimeoutMs: 2_000,
+		...deps.limits,
+	};
+	const sessions = new Set<StageSession>();
+	// Before the plugin's own hook, which would close without a code and a word.
+	app.addHook('preClose', async () => {
+		for (const session of sessions) session.end('shutting_down');
+	});
+	await app.register(websocket, {
+		options: {
+			maxPayload: MAX_FRAME_BYTES,
+			perMessageDeflate: false,
+			handleProtocols: (offered) => (offered.has(STAGE_SUBPROTOCOL) ? STAGE_SUBPROTOCOL : false),
+		},
+		// Errors of the socket are the session's matter; ws closes those by itself, with the right code.
+		errorHandler(error, socket, request) {
+			request.log.debug({ err: error }, 'stage socket failed');
+			if (socket.readyState === socket.OPEN) socket.terminate();
+		},
+	});
+	await app.register(async (scope) => {
+		if (!scope.hasRequestDecorator('principal')) registerAuth(scope, deps);
+		scope.route<{ Params: { room: string } }>({
+			method: 'GET',
+			url: '/v1/rooms/:room/stage',
+			config: { queryToken: true },
+			async preHandler(request) {
+				const { room } = request.params;
+				await stages.admit(requirePermission(request, 'stage:join', room), room);
+			},
+			handler: async () => {
+				throw new DomainError('invalid_request', 'This resource is a WebSocket: open it with wss:// or ws://.');
+			},
+			wsHandler(socket, request) {
+				const { room: roomId } = request.params;
+				const principal = requirePermission(request, 'stage:join', roomId);
+				const session = StageSession.open({ socket, principal, roomId, iceServers: iceServers(principal.subject), stages, media, now, schedule, limits, log });
+				sessions.add(session);
+				socket.on('close', () => sessions.delete(session));
+			},
+		});
+	});
+}

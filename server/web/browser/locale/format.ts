@@ -1,0 +1,41 @@
+import { language } from './language.ts';
+
+/** A moment in the reader's own zone and language; the year only where it is another one. */
+export const formatInstant = (instant: string, nowMs: number): string => {
+	const date = new Date(instant);
+	const now = new Date(nowMs);
+	const sameDay = date.toDateString() === now.toDateString();
+	return new Intl.DateTimeFormat(language.value, {
+		...(sameDay ? {} : { weekday: 'short', day: 'numeric', month: 'long' }),
+		...(date.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' }),
+		hour: 'numeric',
+		minute: '2-digit',
+		timeZoneName: 'short',
+	}).format(date);
+};
+
+const unit = (value: number, name: string): string =>
+	new Intl.NumberFormat(language.value, { style: 'unit', unit: name, unitDisplay: 'long' }).format(value);
+
+/** Time left in the two largest units that matter, e.g. "2 hours, 5 minutes" or "40 seconds". */
+export const formatDuration = (ms: number): string => {
+	const total = Math.max(0, Math.ceil(ms / 1_000));
+	const days = Math.floor(total / 86_400);
+	const hours = Math.floor((total % 86_400) / 3_600);
+	const minutes = Math.floor((total % 3_600) / 60);
+	const seconds = total % 60;
+	const parts =
+		days > 0
+			? [unit(days, 'day'), ...(hours > 0 ? [unit(hours, 'hour')] : [])]
+			: hours > 0
+				? [unit(hours, 'hour'), ...(minutes > 0 ? [unit(minutes, 'minute')] : [])]
+				: minutes > 0
+					? [unit(minutes, 'minute'), unit(seconds, 'second')]
+					: [unit(seconds, 'second')];
+	return new Intl.ListFormat(language.value, { type: 'unit', style: 'narrow' }).format(parts);
+};
+
+export const formatNumber = (value: number, digits = 0): string =>
+	new Intl.NumberFormat(language.value, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+
+export const formatList = (items: readonly string[]): string => new Intl.ListFormat(language.value, { type: 'conjunction' }).format(items);

@@ -1,0 +1,232 @@
+import { useSignal, useSignalEffect } from '@preact/signals';
+import { formatList, formatNumber } from '../locale/format.ts';
+import { t, tCount } from '../locale/language.ts';
+import type { TextKey } from '../locale/messages.ts';
+import type { Quality } from '../sdk/listen.ts';
+import { Auditorium } from '../ui/auditorium.tsx';
+import { PeopleIcon, PlayIcon, ShareIcon, SignalIcon, SilentIcon, SoundIcon, StopIcon } from '../ui/icons.tsx';
+import { mount } from '../ui/mount.tsx';
+import { PersonItem } from '../ui/people.tsx';
+import { Countdown, RoomTimes, StateChip } from '../ui/room-state.tsx';
+import { Shell } from '../ui/shell.tsx';
+import { ListenModel } from './listen-model.ts';
+
+const model = new ListenModel();
+
+const QUALITY: Record<Quality, { text: TextKey; bars: 1 | 2 | 3 }> = {
+	good: { text: 'qualityGood', bars: 3 },
+	fair: { text: 'qualityFair', bars: 2 },
+	poor: { text: 'qualityPoor', bars: 1 },
+};
+
+const statusText = (): string => {
+	const problem = model.problem.value;
+	const rejoinedAfterMs = model.rejoinedAfterMs.value;
+	switch (model.state.value) {
+		case 'idle':
+			return t('listenIdle');
+		case 'connecting':
+			return t(problem === null ? 'listenConnecting' : 'listenServerAway');
+		case 'reconnecting':
+			return t(problem === null ? 'listenReconnecting' : 'listenServerAway');
+		case 'waiting':
+			return t(problem?.code === 'no_capacity' ? 'listenFull' : 'listenDoors');
+		case 'ended':
+			return t('listenEnded');
+		case 'failed':
+			return failureText(problem?.status ?? 0, problem?.message ?? '');
+		default:
+			if (model.blocked.value) {
+				return t('listenBlocked');
+			}
+			if (rejoinedAfterMs !== null) {
+				return t('listenRejoined', { seconds: formatNumber(rejoinedAfterMs / 1_000, 1) });
+			}
+			return t(model.room.value?.state === 'open' ? 'listenPlayingSoon' : 'listenPlaying');
+	}
+};
+
+const failureText = (status: number, reason: string): string =>
+	status === 401 || status === 403 ? t('listenNotAllowed') : status === 404 ? t('listenNoRoom') : t('listenFailed', { reason });
+
+const Player = () => {
+	const active = model.active.value;
+	const over = model.room.value?.state === 'ended';
+	return (
+		<section class="player" aria-label={t('listen')} data-state={model.state.value}>
+			<Auditorium level={model.state.value === 'playing' ? model.level : null}>
+				<button type="button" class={`listen-button${active ? ' is-active' : ''}`} disabled={over} onClick={() => model.toggle()}>
+					{active ? <StopIcon /> : <PlayIcon />}
+					<span>{t(active ? 'stop' : 'listen')}</span>
+				</button>
+			</Auditorium>
+			<p class="status" role="status">
+				{statusText()}
+			</p>
+			{model.blocked.value && (
+				<button type="button" class="button strong" onClick={() => model.unblock()}>
+					{t('listenUnblock')}
+				</button>
+			)}
+			<div class="volume">
+				<button
+					type="button"
+					class="icon-button"
+					aria-label={t(model.muted.value ? 'unmuteSound' : 'muteSound')}
+					onClick={() => model.setMuted(!model.muted.value)}
+				>
+					{model.muted.value ? <SilentIcon /> : <SoundIcon />}
+				</button>
+				<input
+					type="range"
+					min="0"
+					max="100"
+					aria-label={t('volume')}
+					style={{ '--value': `${model.muted.value ? 0 : model.volume.value * 100}%` }}
+					value={model.muted.value ? 0 : Math.round(model.volume.value * 100)}
+					onInput={(event) => model.setVolume(Number(event.currentTarget.value) / 100)}
+				/>
+			</div>
+			<Facts />
+		</section>
+	);
+};
+
+const Facts = () => {
+	const count = model.listeners.value;
+	const { text, bars } = QUALITY[model.quality.value];
+	return (
+		<ul class="facts">
+			{count !== null && (
+				<li data-fact="listeners">
+					<PeopleIcon />
+					{tCount('listenerCount', count)}
+				</li>
+			)}
+			{model.state.value === 'playing' && (
+				<li data-fact="quality" data-quality={model.quality.value}>
+					<SignalIcon bars={bars} />
+					<span>
+						<span class="quiet">{t('quality')}</span> {t(text)}
+					</span>
+				</li>
+			)}
+		</ul>
+	);
+};
+
+const Stage = () => {
+	const speaking = new Set(model.speaking.value);
+	const people = model.speakers.value;
+	const names = people.filter(({ number }) => speaking.has(number)).map(({ name }) => name);
+	const playing = model.state.value === 'playing';
+	return (
+		<section class="stage" aria-labelledby="stage-heading">
+			<div class="section-head">
+				<h2 id="stage-heading">{t('onStage')}</h2>
+				{playing && people.length > 0 && (
+					<p class="now-speaking">{names.length === 0 ? t('nobodySpeaking') : t('speakingNow', { names: formatList(names) })}</p>
+				)}
+			</div>
+			{people.length === 0 ? (
+				<p class="quiet">{t('stageEmpty')}</p>
+			) : (
+				<ul class="people">
+					{people.map((speaker) => (
+						<PersonItem
+							key={speaker.number}
+							person={{ ...speaker, away: !speaker.connected, speaking: playing && speaking.has(speaker.number) }}
+						/>
+					))}
+				</ul>
+			)}
+			{!model.feedConnected.value && <p class="notice">{t('detailsAway')}</p>}
+		</section>
+	);
+};
+
+const Share = () => {
+	const copied = useSignal(false);
+	const share = async () => {
+		// Without the fragment: a link that is passed on must not carry anybody's token.
+		const url = location.origin + location.pathname;
+		if ('share' in navigator && matchMedia('(pointer: coarse)').matches) {
+			await navigator.share({ title: model.room.value?.title ?? '', url }).catch(() => undefined);
+			return;
+		}
+		try {
+			await navigator.clipboard.writeText(url);
+			copied.value = true;
+			setTimeout(() => {
+				copied.value = false;
+			}, 2_500);
+		} catch {
+			// No right to the clipboard: the address bar has the link.
+		}
+	};
+	return (
+		<p class="share">
+			<button type="button" class="button" onClick={() => void share()}>
+				<ShareIcon />
+				{t('shareLink')}
+			</button>
+			<span role="status">{copied.value ? t('linkCopied') : ''}</span>
+		</p>
+	);
+};
+
+const About = () => {
+	const room = model.room.value;
+	if (room === null) {
+		return (
+			<section class="about">
+				<h1>{model.feedConnected.value ? '\u00A0' : <bdi>{model.roomId}</bdi>}</h1>
+			</section>
+		);
+	}
+	return (
+		<section class="about">
+			<StateChip state={room.state} />
+			<h1 dir="auto">{room.title}</h1>
+			<Countdown room={room} />
+			<RoomTimes room={room} />
+			{room.description !== undefined && (
+				<p class="description" dir="auto">
+					{room.description}
+				</p>
+			)}
+		</section>
+	);
+};
+
+const Page = () => {
+	useSignalEffect(() => {
+		const title = model.room.value?.title;
+		document.title = title === undefined ? t('appName') : `${title} · ${t('appName')}`;
+	});
+	const refused = model.refused.value;
+	if (refused !== null) {
+		return (
+			<Shell page="message">
+				<h1>{failureText(refused.status, refused.message)}</h1>
+				<p>
+					<a class="button" href="/">
+						{t('rooms')}
+					</a>
+				</p>
+			</Shell>
+		);
+	}
+	return (
+		<Shell page="listen">
+			<About />
+			<Player />
+			<div class="below">
+				<Stage />
+				<Share />
+			</div>
+		</Shell>
+	);
+};
+
+await mount(() => <Page />);

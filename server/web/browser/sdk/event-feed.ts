@@ -1,0 +1,179 @@
+import type { RoomSummary } from '../../../stage/protocol.ts';
+import { parseTrusted, trusted } from './boundary.ts';
+import { LISTEN_BACKOFF, retryDelayMs } from './backoff.ts';
+import { Emitter } from './emitter.ts';
+import { asProblem, ProblemError, problemOf } from './problem.ts';
+import { type ServerEvent, SseParser } from './sse-parser.ts';
+
+/** One line of the roster as listeners see it. */
+export interface PublicSpeaker {
+	/** The CSRC of the speaker's packets. */
+	number: number;
+	name: string;
+	role: 'host' | 'cohost' | 'speaker';
+	muted: boolean;
+	connected: boolean;
+}
+
+export interface FeedEvents {
+	room: RoomSummary;
+	stage: { speakers: readonly PublicSpeaker[] };
+	listeners: { count: number };
+	/** The node goes away; the feed comes back by itself if `reconnect`. */
+	bye: { reason: string; reconnect: boolean; retryMs: number };
+	/** Whether the stream is there. Nothing that sounds depends on it. */
+	connection: { connected: boolean };
+	/** The server will never give this stream (no such room, no right): the feed has stopped. */
+	refused: { problem: ProblemError };
+}
+
+export interface FeedOptions {
+	room: string;
+	baseUrl?: string;
+	token?: string;
+	random?: () => number;
+}
+
+/** Heartbeats come every 15 s, later when very many listen; silence beyond this is a dead connection. */
+const SILENCE_MS = 75_000;
+const FINAL = new Set([400, 401, 403, 404, 410]);
+
+/**
+ * A room's state, roster and listener count. Reads the stream with fetch rather than EventSource: that one
+ * reconnects a whole crowd in the same second, cannot send a token but in the address, hides the status
+ * of a refusal, and does not notice a dead connection.
+ */
+export class EventFeed extends Emitter<FeedEvents> {
+	readonly #options: FeedOptions;
+	readonly #random: () => number;
+	#lastEventId = '';
+	#attempt = 0;
+	#running: AbortController | undefined;
+	#timer: ReturnType<typeof setTimeout> | undefined;
+	#silence: ReturnType<typeof setTimeout> | undefined;
+
+	constructor(options: FeedOptions) {
+		super();
+		this.#options = options;
+		this.#random = options.random ?? Math.random;
+	}
+
+	start(): void {
+		if (this.#running === undefined && this.#timer === undefined) {
+			void this.#run();
+		}
+	}
+
+	close(): void {
+		clearTimeout(this.#timer);
+		this.#timer = undefined;
+		this.#stopReading();
+	}
+
+	async #run(): Promise<void> {
+		this.#timer = undefined;
+		const running = new AbortController();
+		this.#running = running;
+		let retryAfterMs: number | null | undefined;
+		try {
+			retryAfterMs = await this.#read(running.signal);
+		} catch (error) {
+			const problem = asProblem(error);
+			retryAfterMs = problem.retryAfterMs;
+			if (this.#running === running && FINAL.has(problem.status)) {
+				this.#stopReading();
+				this.emit('refused', { problem });
+				return;
+			}
+		}
+		if (this.#running === running) {
+			this.#stopReading();
+			this.emit('connection', { connected: false });
+			if (retryAfterMs === null) {
+				return;
+			}
+			this.#timer = setTimeout(() => void this.#run(), retryDelayMs(this.#attempt++, this.#random, LISTEN_BACKOFF, retryAfterMs));
+		}
+	}
+
+	/** @returns null: stay away for good; else how long to stay away once the stream has ended, if the server said so */
+	async #read(signal: AbortSignal): Promise<number | null | undefined> {
+		const { room, baseUrl = location.origin, token } = this.#options;
+		const response = await fetch(new URL(`/v1/rooms/${encodeURIComponent(room)}/events`, baseUrl), {
+			headers: {
+				accept: 'text/event-stream',
+				...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+				...(this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }),
+			},
+			cache: 'no-store',
+			signal,
+		});
+		if (!response.ok) {
+			throw await problemOf(response);
+		}
+		if (response.body === null || !(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) {
+			throw new ProblemError({ status: 0, code: 'not_a_stream', title: 'The answer is not an event stream' });
+		}
+		const parser = new SseParser(this.#lastEventId);
+		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+		let retryMs: number | null | undefined;
+		this.emit('connection', { connected: true });
+		for (;;) {
+			this.#expectMore();
+			const { done, value } = await reader.read();
+			if (done) {
+				return retryMs;
+			}
+			for (const event of parser.push(value)) {
+				this.#attempt = 0;
+				this.#lastEventId = event.id;
+				const bye = this.#deliver(event);
+				if (bye !== undefined) {
+					retryMs = bye.reconnect ? bye.retryMs : null;
+				}
+			}
+		}
+	}
+
+	#deliver({ type, data }: ServerEvent): FeedEvents['bye'] | undefined {
+		let body: unknown;
+		try {
+			body = parseTrusted<unknown>(data);
+		} catch {
+			return undefined;
+		}
+		// The server validated what it sends; a page that is older than the server ignores what it does not know.
+		switch (type) {
+			case 'room':
+				this.emit('room', trusted<FeedEvents['room']>(body));
+				return undefined;
+			case 'stage':
+				this.emit('stage', trusted<FeedEvents['stage']>(body));
+				return undefined;
+			case 'listeners':
+				this.emit('listeners', trusted<FeedEvents['listeners']>(body));
+				return undefined;
+			case 'bye': {
+				const bye = trusted<FeedEvents['bye']>(body);
+				this.emit('bye', bye);
+				return bye;
+			}
+			default:
+				return undefined;
+		}
+	}
+
+	#expectMore(): void {
+		clearTimeout(this.#silence);
+		this.#silence = setTimeout(() => {
+			const silent = this.#running;
+			silent?.abort();
+		}, SILENCE_MS);
+	}
+
+	#stopReading(): void {
+		clearTimeout(this.#silence);
+		this.#running?.abort();
+		this.#running = undefined;
+	}
+}

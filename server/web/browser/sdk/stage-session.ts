@@ -1,0 +1,216 @@
+import type { RoomSummary, RosterEntry, StageEvent } from '../../../stage/protocol.ts';
+import { Emitter } from './emitter.ts';
+import { Microphone } from './microphone.ts';
+import { StageMedia } from './stage-media.ts';
+import { StageSocket } from './stage-socket.ts';
+
+export type StageState = 'idle' | 'connecting' | 'on-stage' | 'reconnecting' | 'left';
+
+/** Everything a page needs to draw a stage; replaced as a whole with every change. */
+export interface StageView {
+	readonly state: StageState;
+	/** Why it is `left`: `left`, `kicked`, `replaced`, `room_ended`, `token_invalid`, … */
+	readonly leftBecause: string | null;
+	readonly participantId: string | null;
+	/** One's own number in the roster. */
+	readonly number: number | null;
+	readonly role: RosterEntry['role'] | null;
+	readonly room: RoomSummary | null;
+	readonly roster: readonly RosterEntry[];
+	/** Numbers of those who have a voice now. */
+	readonly talking: readonly number[];
+	readonly listenerCount: number;
+	/** `off`: the media server is away; it comes back by itself. */
+	readonly media: 'off' | 'connecting' | 'ready';
+	readonly muted: boolean;
+	/** Who muted one, when it was somebody else; null after the next unmute. */
+	readonly mutedBy: string | null;
+}
+
+export interface StageSessionEvents {
+	change: StageView;
+	/** The browser wants another click: call `play()` in it. */
+	blocked: Record<string, never>;
+}
+
+export interface StageSessionOptions {
+	room: string;
+	token: string;
+	baseUrl?: string;
+	/** Shared with whatever shows the level before joining; closed with the session. */
+	microphone?: Microphone;
+	random?: () => number;
+}
+
+const EMPTY: StageView = {
+	state: 'idle',
+	leftBecause: null,
+	participantId: null,
+	number: null,
+	role: null,
+	room: null,
+	roster: [],
+	talking: [],
+	listenerCount: 0,
+	media: 'off',
+	muted: false,
+	mutedBy: null,
+};
+
+/** A place on a room's stage: speaks, hears the others, and for hosts runs the room. Survives lost sockets and media servers. */
+export class StageSession extends Emitter<StageSessionEvents> {
+	readonly microphone: Microphone;
+	readonly #socket: StageSocket;
+	readonly #media: StageMedia;
+	#view = EMPTY;
+	#page: AbortController | undefined;
+
+	constructor({ room, token, baseUrl = location.origin, microphone = new Microphone(), random = Math.random }: StageSessionOptions) {
+		super();
+		this.microphone = microphone;
+		this.#socket = new StageSocket({ room, token, baseUrl, random });
+		this.#media = new StageMedia(this.#socket, random);
+		this.#wire();
+	}
+
+	get view(): StageView {
+		return this.#view;
+	}
+
+	/** Call it in a user's click, so that the others may be heard. The microphone, if open, goes on air muted or not as the server says. */
+	join(): void {
+		if (this.#view.state !== 'idle') {
+			return;
+		}
+		this.#watchPage();
+		this.#change({ state: 'connecting' });
+		void this.#media.setTrack(this.microphone.track);
+		this.#socket.open();
+	}
+
+	/**
+	 * Opens a microphone, or changes to another, on air without a break.
+	 * @throws MicrophoneError
+	 */
+	async setMicrophone(deviceId?: string): Promise<void> {
+		await this.microphone.open(deviceId);
+		await this.#media.setTrack(this.microphone.track);
+	}
+
+	/** At once on this side, whatever the server says. */
+	async mute(): Promise<void> {
+		this.#setMuted(true);
+		await this.#socket.request('mute', {});
+	}
+
+	async unmute(): Promise<void> {
+		await this.#socket.request('unmute', {});
+		this.#setMuted(false);
+	}
+
+	set volume(volume: number) {
+		this.#media.volume = volume;
+	}
+
+	/** After `blocked`, in a user's click. */
+	play(): void {
+		this.#media.play();
+	}
+
+	/** Hosts and co-hosts. @throws ProblemError, like all that follow */
+	async command(command: 'open' | 'start' | 'end'): Promise<void> {
+		const { room } = await this.#socket.request('room.command', { command });
+		this.#change({ room });
+	}
+	async muteOther(participantId: string): Promise<void> {
+		await this.#socket.request('participant.mute', { participantId });
+	}
+	async muteAll(): Promise<void> {
+		await this.#socket.request('participant.muteAll', {});
+	}
+	async kick(participantId: string): Promise<void> {
+		await this.#socket.request('participant.kick', { participantId });
+	}
+
+	/** For good; the place on stage is given up. Never fails: without an answer the server's grace period ends it. */
+	async leave(): Promise<void> {
+		this.#media.close();
+		if (this.#socket.ready) {
+			await this.#socket.request('leave', {}, 1_500).catch(() => undefined);
+		}
+		this.#end('left');
+	}
+
+	#wire(): void {
+		const socket = this.#socket;
+		socket.on('welcome', (welcome) => this.#welcomed(welcome));
+		socket.on('room', ({ room }) => this.#change({ room }));
+		socket.on('stage', ({ roster }) => {
+			this.#rosterChanged(roster);
+			this.#media.rosterChanged(roster);
+		});
+		socket.on('listeners', ({ count }) => this.#change({ listenerCount: count }));
+		socket.on('talkers', ({ talkers }) => this.#change({ talking: talkers.map(({ number }) => number) }));
+		socket.on('media', (media) => this.#media.mediaChanged(media));
+		socket.on('muted', ({ by }) => {
+			this.#setMuted(true);
+			this.#change({ mutedBy: by });
+		});
+		socket.on('lost', () => this.#change({ state: this.#view.participantId === null ? 'connecting' : 'reconnecting' }));
+		socket.on('ended', ({ code }) => this.#end(code));
+		this.#media.on('state', ({ state }) => this.#change({ media: state }));
+		this.#media.on('blocked', () => this.emit('blocked', {}));
+	}
+
+	#welcomed(welcome: StageEvent<'welcome'>): void {
+		const { participantId, number, role, room, listenerCount, roster } = welcome;
+		const first = this.#view.participantId === null;
+		this.#change({ state: 'on-stage', participantId, number, role, room, listenerCount });
+		// A mute that could not be told while the socket was away must win over what the server remembers.
+		if (!first && this.#view.muted && roster.some(({ id, muted }) => id === participantId && !muted)) {
+			this.#change({ roster });
+			this.#socket.request('mute', {}).catch(() => undefined);
+		} else {
+			this.#rosterChanged(roster);
+		}
+		this.#media.welcome(welcome);
+	}
+
+	/** Muting is the server's to know, so that a reload and the others see the same. */
+	#rosterChanged(roster: readonly RosterEntry[]): void {
+		this.#change({ roster });
+		const self = roster.find(({ id }) => id === this.#view.participantId);
+		if (self !== undefined && self.muted !== this.#view.muted) {
+			this.#setMuted(self.muted);
+		}
+	}
+
+	#setMuted(muted: boolean): void {
+		this.#media.setMuted(muted);
+		this.#change(muted ? { muted } : { muted, mutedBy: null });
+	}
+
+	#end(code: string): void {
+		this.#page?.abort();
+		this.#media.close();
+		this.#socket.close();
+		this.microphone.close();
+		if (this.#view.state !== 'left') {
+			this.#change({ state: 'left', leftBecause: code, talking: [] });
+		}
+	}
+
+	#watchPage(): void {
+		this.#page = new AbortController();
+		const { signal } = this.#page;
+		// Another network: the old socket may take minutes to notice.
+		window.addEventListener('online', () => (this.#socket.ready ? this.#socket.drop() : this.#socket.hurry()), { signal });
+		window.addEventListener('offline', () => this.#socket.drop(), { signal });
+		document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.#socket.hurry(), { signal });
+	}
+
+	#change(change: Partial<StageView>): void {
+		this.#view = { ...this.#view, ...change };
+		this.emit('change', this.#view);
+	}
+}

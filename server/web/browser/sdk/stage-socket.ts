@@ -1,0 +1,211 @@
+import type { StageEvent, StageEventName, StageMethod, StageParams, StageResults, StageServerFrame } from '../../../stage/protocol.ts';
+import { parseTrusted, trusted } from './boundary.ts';
+import { LISTEN_BACKOFF, retryDelayMs, STAGE_BACKOFF } from './backoff.ts';
+import { Emitter } from './emitter.ts';
+import { ProblemError } from './problem.ts';
+
+const SUBPROTOCOL = 'rostrum.stage.v1';
+const REQUEST_TIMEOUT_MS = 5_000;
+/** From opening the socket to its `welcome`. */
+const WELCOME_TIMEOUT_MS = 8_000;
+
+/** Why the server will not have this token's owner (again); other close codes are losses, to be healed. */
+const FINAL_CLOSE_CODES: ReadonlyMap<number, string> = new Map([
+	[1000, 'left'],
+	[4400, 'invalid_request'],
+	[4401, 'token_invalid'],
+	[4403, 'forbidden'],
+	[4404, 'room_not_found'],
+	[4408, 'replaced'],
+	[4409, 'conflict'],
+	[4410, 'room_ended'],
+	[4430, 'kicked'],
+]);
+
+export type StageSocketEvents = { [E in StageEventName]: StageEvent<E> } & {
+	/** The socket is gone; the next try comes in `retryInMs`. */
+	lost: { retryInMs: number };
+	/** Over for good. `code` is the server's last word, or what the close code means. */
+	ended: { code: string; detail: string };
+};
+
+interface Pending {
+	resolve: (result: never) => void;
+	reject: (problem: ProblemError) => void;
+	timer: ReturnType<typeof setTimeout>;
+}
+
+export interface StageSocketOptions {
+	room: string;
+	token: string;
+	baseUrl: string;
+	random: () => number;
+}
+
+/** The stage's WebSocket: requests with answers, events, and its own way back after a loss. */
+export class StageSocket extends Emitter<StageSocketEvents> {
+	readonly #options: StageSocketOptions;
+	readonly #pending = new Map<number, Pending>();
+	#socket: WebSocket | undefined;
+	#ready = false;
+	#closed = false;
+	#nextId = 1;
+	#attempt = 0;
+	#graceMs = 10_000;
+	#lostAtMs = 0;
+	#bye: StageEvent<'bye'> | undefined;
+	#retryTimer: ReturnType<typeof setTimeout> | undefined;
+	#welcomeTimer: ReturnType<typeof setTimeout> | undefined;
+
+	constructor(options: StageSocketOptions) {
+		super();
+		this.#options = options;
+	}
+
+	/** Welcomed, so that requests make sense. */
+	get ready(): boolean {
+		return this.#ready;
+	}
+
+	open(): void {
+		if (this.#closed || this.#socket !== undefined) {
+			return;
+		}
+		clearTimeout(this.#retryTimer);
+		const url = new URL(`/v1/rooms/${encodeURIComponent(this.#options.room)}/stage`, this.#options.baseUrl);
+		url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+		url.searchParams.set('access_token', this.#options.token);
+		const socket = new WebSocket(url, [SUBPROTOCOL]);
+		this.#socket = socket;
+		this.#bye = undefined;
+		socket.addEventListener('message', ({ data }) => {
+			if (this.#socket === socket && typeof data === 'string') {
+				this.#frame(data);
+			}
+		});
+		socket.addEventListener('close', ({ code, reason }) => {
+			if (this.#socket === socket) {
+				this.#gone(code, reason);
+			}
+		});
+		this.#welcomeTimer = setTimeout(() => this.drop(), WELCOME_TIMEOUT_MS);
+	}
+
+	/** Gives up on this socket, not on the stage: opens another. For when the network changed or nothing is answered. */
+	drop(): void {
+		const socket = this.#socket;
+		if (socket !== undefined) {
+			this.#gone(1006, '');
+			socket.close();
+		}
+	}
+
+	/** Tries again now if it was waiting to. */
+	hurry(): void {
+		if (this.#socket === undefined && !this.#closed) {
+			this.open();
+		}
+	}
+
+	/**
+	 * @throws ProblemError: the server's refusal, `timeout` or `not_connected`
+	 */
+	request<M extends StageMethod>(method: M, params: StageParams<M>, timeoutMs = REQUEST_TIMEOUT_MS): Promise<StageResults[M]> {
+		const socket = this.#socket;
+		if (socket === undefined || !this.#ready) {
+			return Promise.reject(new ProblemError({ status: 0, code: 'not_connected', title: 'The stage is not connected' }));
+		}
+		const id = this.#nextId++;
+		return new Promise<StageResults[M]>((resolve, reject) => {
+			const timer = setTimeout(() => {
+				this.#pending.delete(id);
+				reject(new ProblemError({ status: 0, code: 'timeout', title: 'The stage does not answer' }));
+				// A live server answers within milliseconds: whatever this is, a new socket is the cure.
+				if (this.#socket === socket) {
+					this.drop();
+				}
+			}, timeoutMs);
+			this.#pending.set(id, { resolve, reject, timer });
+			socket.send(JSON.stringify({ id, method, params }));
+		});
+	}
+
+	close(): void {
+		if (this.#closed) {
+			return;
+		}
+		this.#closed = true;
+		clearTimeout(this.#retryTimer);
+		const socket = this.#socket;
+		this.#clear();
+		socket?.close(1000);
+	}
+
+	#frame(data: string): void {
+		// The server's frames follow the shared protocol types; a broken one is a loss like any other.
+		let frame: StageServerFrame;
+		try {
+			frame = parseTrusted<StageServerFrame>(data);
+		} catch {
+			this.drop();
+			return;
+		}
+		if ('id' in frame) {
+			const pending = this.#pending.get(frame.id);
+			this.#pending.delete(frame.id);
+			clearTimeout(pending?.timer);
+			if ('error' in frame) {
+				const { code, title, detail } = frame.error;
+				pending?.reject(new ProblemError({ status: 400, code, title, detail }));
+			} else {
+				pending?.resolve(trusted<never>(frame.result));
+			}
+			return;
+		}
+		if (frame.event === 'welcome') {
+			clearTimeout(this.#welcomeTimer);
+			this.#ready = true;
+			this.#attempt = 0;
+			this.#graceMs = frame.data.reconnectGraceMs;
+		} else if (frame.event === 'bye') {
+			this.#bye = frame.data;
+		}
+		// Event name and data belong together by the frame's type, which a generic emit cannot follow.
+		this.emit(frame.event, trusted<never>(frame.data));
+	}
+
+	#gone(code: number, reason: string): void {
+		const wasReady = this.#ready;
+		const bye = this.#bye;
+		this.#clear();
+		if (this.#closed) {
+			return;
+		}
+		const final = bye === undefined ? FINAL_CLOSE_CODES.get(code) : bye.reconnect ? undefined : bye.code;
+		if (final !== undefined) {
+			this.#closed = true;
+			this.emit('ended', { code: final, detail: bye?.detail ?? reason });
+			return;
+		}
+		const nowMs = performance.now();
+		if (wasReady) {
+			this.#lostAtMs = nowMs;
+		}
+		// While the place on stage is kept every second counts; afterwards there is no hurry.
+		const policy = nowMs - this.#lostAtMs < this.#graceMs ? STAGE_BACKOFF : LISTEN_BACKOFF;
+		const retryInMs = retryDelayMs(this.#attempt++, this.#options.random, policy);
+		this.#retryTimer = setTimeout(() => this.open(), retryInMs);
+		this.emit('lost', { retryInMs });
+	}
+
+	#clear(): void {
+		clearTimeout(this.#welcomeTimer);
+		this.#socket = undefined;
+		this.#ready = false;
+		for (const { reject, timer } of this.#pending.values()) {
+			clearTimeout(timer);
+			reject(new ProblemError({ status: 0, code: 'not_connected', title: 'The stage is not connected' }));
+		}
+		this.#pending.clear();
+	}
+}

@@ -1,0 +1,68 @@
+import { asProblem, problemOf } from './problem.ts';
+
+/** What a WHEP endpoint answered (draft-ietf-wish-whep). */
+export interface WhepAnswer {
+	sdp: string;
+	/** Where the session can be changed and ended; absolute. */
+	sessionUrl: string | null;
+	/** From `Link: rel="ice-server"`; none unless TURN is configured. */
+	iceServers: RTCIceServer[];
+}
+
+/** ICE servers out of a Link header (RFC 8288; WHEP section on STUN/TURN configuration). */
+export const parseIceServers = (header: string | null): RTCIceServer[] => {
+	const servers: RTCIceServer[] = [];
+	for (const [, url = '', rest = ''] of (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^;,\s]+))*)/g)) {
+		const parameters = new Map<string, string>();
+		for (const [, name = '', quoted, bare] of rest.matchAll(/;\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,\s]+))/g)) {
+			parameters.set(name.toLowerCase(), quoted?.replaceAll(/\\(.)/g, '$1') ?? bare ?? '');
+		}
+		if (parameters.get('rel') !== 'ice-server') {
+			continue;
+		}
+		const username = parameters.get('username');
+		const credential = parameters.get('credential');
+		servers.push({
+			urls: url,
+			...(username === undefined ? {} : { username }),
+			...(credential === undefined ? {} : { credential }),
+		});
+	}
+	return servers;
+};
+
+/**
+ * One POST: an offer for a session. A 307 to another node is followed by fetch itself.
+ * @throws ProblemError
+ */
+export const postOffer = async (url: string, sdp: string, token: string | undefined, signal: AbortSignal): Promise<WhepAnswer> => {
+	try {
+		const response = await fetch(url, {
+			method: 'POST',
+			headers: { 'content-type': 'application/sdp', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+			body: sdp,
+			cache: 'no-store',
+			signal,
+		});
+		if (!response.ok) {
+			throw await problemOf(response);
+		}
+		const location = response.headers.get('location');
+		return {
+			sdp: await response.text(),
+			sessionUrl: location === null ? null : new URL(location, response.url).href,
+			iceServers: parseIceServers(response.headers.get('link')),
+		};
+	} catch (error) {
+		throw asProblem(error);
+	}
+};
+
+/** Ends a session. Works while the page goes away, too; nothing can be done about a failure, so none is told. */
+export const deleteSession = (sessionUrl: string, token: string | undefined): void => {
+	fetch(sessionUrl, {
+		method: 'DELETE',
+		keepalive: true,
+		...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+	}).catch(() => undefined);
+};

@@ -1,0 +1,14 @@
+import { type ComponentChild, render } from 'preact';
+import { startLanguage } from '../locale/language.ts';
+
+/** Shows a page once its language is there. */
+export const mount = async (page: () => ComponentChild): Promise<void> => {
+	await startLanguage();
+	const root = document.querySelector('#app');
+	if (root === null) {
+		throw new Error('The page has no #app');
+	}
+	const Page = () => <>{page()}</>;
+	root.replaceChildren();
+	render(<Page />, root);
+};

@@ -1,0 +1,226 @@
+// Bundles what browsers load. Runs at start; when the sources have not changed it only reads a manifest.
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
+
+const browserDir = path.join(import.meta.dirname, 'browser');
+const projectDir = path.resolve(import.meta.dirname, '../..');
+export const DEFAULT_ASSET_DIR = path.join(projectDir, '.cache/web');
+
+/** Where browsers find the files. */
+export const ASSET_PREFIX = '/assets/';
+export const PAGE_NAMES = ['landing', 'listen', 'stage', 'admin'] as const;
+export type PageName = (typeof PAGE_NAMES)[number];
+
+/** Packages that end up in the bundles, or make them. */
+const BUNDLED_PACKAGES = ['esbuild', 'preact', '@preact/signals', '@preact/signals-core', 'mediasoup-client'];
+/** Files of the newest builds stay, so that a page loaded just before an upgrade still finds its parts. */
+const KEPT_BUILDS = 5;
+
+export interface PageAssets {
+	/** URL of the page's module. */
+	script: string;
+	/** URLs of modules that it needs at once, for `modulepreload`. */
+	imports: string[];
+	style: string;
+	/** Script, its imports and the style sheet, gzipped: what a first visit loads, in English. */
+	gzipBytes: number;
+}
+
+export interface AssetManifest {
+	/** Of the sources and options: the same hash, the same files. */
+	hash: string;
+	pages: Record<PageName, PageAssets>;
+	icon: string;
+	/** All file names of this build, without the compressed variants. */
+	files: string[];
+}
+
+export interface BuildOptions {
+	/** Default `.cache/web` in the project. Holds `assets/` and one manifest per build. */
+	outDir?: string;
+	/** Default true; false adds source maps and keeps names. */
+	minify?: boolean;
+}
+
+const readManifest = async (file: string): Promise<AssetManifest | null> => {
+	try {
+		// Written by this module and moved into place whole.
+		// oxlint-disable-next-line typescript/no-unsafe-type-assertion
+		return JSON.parse(await readFile(file, 'utf8')) as AssetManifest;
+	} catch {
+		return null;
+	}
+};
+
+/**
+ * Builds the pages into `<outDir>/assets`, with content hashes in all names and `.gz` and `.br` beside each file.
+ * Safe to run in several processes at once: files are moved into place, the manifest last.
+ */
+export async function buildAssets({ outDir = DEFAULT_ASSET_DIR, minify = true }: BuildOptions = {}): Promise<AssetManifest> {
+	const hash = await sourceHash(minify);
+	const manifestFile = path.join(outDir, `manifest-${hash}.json`);
+	const known = await readManifest(manifestFile);
+	if (known !== null) {
+		return known;
+	}
+	await mkdir(path.join(outDir, 'assets'), { recursive: true });
+	const scratch = await mkdtemp(path.join(outDir, 'build-'));
+	try {
+		const manifest = await bundle(scratch, hash, minify);
+		await compressAll(scratch, manifest);
+		for (const name of await readdir(scratch)) {
+			await rename(path.join(scratch, name), path.join(outDir, 'assets', name));
+		}
+		await writeFile(path.join(outDir, 'manifest.tmp'), JSON.stringify(manifest, undefined, '\t'));
+		await rename(path.join(outDir, 'manifest.tmp'), manifestFile);
+		await prune(outDir);
+		return manifest;
+	} finally {
+		await rm(scratch, { recursive: true, force: true });
+	}
+}
+
+async function bundle(outdir: string, hash: string, minify: boolean): Promise<AssetManifest> {
+	// Loaded only when there is something to build.
+	const { build } = await import('esbuild');
+	const languages = (await readdir(path.join(browserDir, 'i18n'))).map((name) => path.basename(name, '.ts')).toSorted();
+	const common: BuildCommon = {
+		absWorkingDir: projectDir,
+		entryNames: '[name]-[hash]',
+		chunkNames: 'part-[hash]',
+		outdir,
+		bundle: true,
+		splitting: true,
+		format: 'esm',
+		target: ['es2022', 'chrome111', 'firefox115', 'safari16.4'],
+		jsx: 'automatic',
+		jsxImportSource: 'preact',
+		define: { LANGUAGES: JSON.stringify(languages), 'process.env.NODE_ENV': '"production"' },
+		minify,
+		sourcemap: minify ? false : 'linked',
+		legalComments: 'eof',
+		charset: 'utf8',
+		metafile: true,
+		logLevel: 'silent',
+	};
+	// The listen page shares nothing with the others: a crowd that arrives at once should make as few requests as can be.
+	const results = [
+		await build({ ...common, entryPoints: entryPoints(['listen'], 'listen') }),
+		await build({ ...common, entryPoints: entryPoints(['landing', 'stage', 'admin'], 'all') }),
+	];
+	const outputs = new Map(results.flatMap(({ metafile }) => Object.entries(metafile.outputs)).map(([file, output]) => [path.basename(file), output]));
+	const icon = await addIcon(outdir);
+	const assetsOf = (page: PageName) => pageAssets(outdir, page, outputs);
+	return {
+		hash,
+		pages: { landing: await assetsOf('landing'), listen: await assetsOf('listen'), stage: await assetsOf('stage'), admin: await assetsOf('admin') },
+		icon: ASSET_PREFIX + icon,
+		files: [...outputs.keys(), icon].toSorted(),
+	};
+}
+
+const entryPoints = (pages: readonly PageName[], style: string): Record<string, string> => ({
+	...Object.fromEntries(pages.map((page) => [page, path.join(browserDir, 'pages', `${page}.tsx`)])),
+	[style === 'all' ? style : `${style}-style`]: path.join(browserDir, 'style', `${style}.css`),
+});
+
+async function pageAssets(outdir: string, page: PageName, outputs: ReadonlyMap<string, Output>): Promise<PageAssets> {
+	const find = (pattern: RegExp): string => {
+		const found = [...outputs.keys()].find((file) => pattern.test(file));
+		if (found === undefined) {
+			throw new Error(`The bundler made no file for ${page}`);
+		}
+		return found;
+	};
+	const script = find(new RegExp(`^${page}-[A-Z0-9]+\\.js$`));
+	const style = find(page === 'listen' ? /^listen-style-[A-Z0-9]+\.css$/ : /^all-[A-Z0-9]+\.css$/);
+	const imports = [...staticImports(script, outputs)];
+	let gzipBytes = 0;
+	for (const file of [script, style, ...imports]) {
+		gzipBytes += (await gzipped(await readFile(path.join(outdir, file)))).length;
+	}
+	return { script: ASSET_PREFIX + script, imports: imports.map((file) => ASSET_PREFIX + file), style: ASSET_PREFIX + style, gzipBytes };
+}
+
+async function addIcon(outdir: string): Promise<string> {
+	const source = path.join(browserDir, 'style/icon.svg');
+	const digest = createHash('sha256').update(await readFile(source)).digest('hex').slice(0, 8);
+	const name = `icon-${digest}.svg`;
+	await cp(source, path.join(outdir, name));
+	return name;
+}
+
+type BuildCommon = import('esbuild').BuildOptions & { metafile: true };
+
+interface Output {
+	imports: readonly { path: string; kind: string; external?: boolean }[];
+}
+
+/** Everything a module pulls in without asking: not what it may load later with import(). */
+function staticImports(file: string, outputs: ReadonlyMap<string, Output>, found = new Set<string>()): Set<string> {
+	for (const imported of outputs.get(file)?.imports ?? []) {
+		const name = path.basename(imported.path);
+		if (imported.kind === 'import-statement' && imported.external !== true && !found.has(name)) {
+			found.add(name);
+			staticImports(name, outputs, found);
+		}
+	}
+	return found;
+}
+
+const gzipped = (data: Buffer): Promise<Buffer> => promisify(gzip)(data, { level: 9 });
+const brotlied = (data: Buffer): Promise<Buffer> =>
+	promisify(brotliCompress)(data, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: data.length } });
+
+async function compressAll(directory: string, { files }: AssetManifest): Promise<void> {
+	await Promise.all(
+		files.map(async (name) => {
+			const data = await readFile(path.join(directory, name));
+			await writeFile(path.join(directory, `${name}.gz`), await gzipped(data));
+			await writeFile(path.join(directory, `${name}.br`), await brotlied(data));
+		}),
+	);
+}
+
+/** Everything the result depends on. */
+async function sourceHash(minify: boolean): Promise<string> {
+	const hash = createHash('sha256').update(`minify ${minify}\n`);
+	const names = (await readdir(browserDir, { recursive: true, withFileTypes: true }))
+		.filter((entry) => entry.isFile())
+		.map((entry) => path.relative(browserDir, path.join(entry.parentPath, entry.name)))
+		.toSorted();
+	const files = [
+		import.meta.filename,
+		...names.map((name) => path.join(browserDir, name)),
+		...BUNDLED_PACKAGES.map((name) => path.join(projectDir, 'node_modules', name, 'package.json')),
+	];
+	for (const file of files) {
+		const data = await readFile(file);
+		hash.update(`${path.relative(projectDir, file)} ${data.length}\n`).update(data);
+	}
+	return hash.digest('hex').slice(0, 20);
+}
+
+async function prune(outDir: string): Promise<void> {
+	const manifests: { file: string; manifest: AssetManifest; builtAtMs: number }[] = [];
+	for (const name of await readdir(outDir)) {
+		const file = path.join(outDir, name);
+		const manifest = /^manifest-.*\.json$/.test(name) ? await readManifest(file) : null;
+		if (manifest !== null) {
+			manifests.push({ file, manifest, builtAtMs: (await stat(file)).mtimeMs });
+		}
+	}
+	manifests.sort((a, b) => b.builtAtMs - a.builtAtMs);
+	const kept = new Set(manifests.slice(0, KEPT_BUILDS).flatMap(({ manifest }) => manifest.files));
+	for (const { file, manifest } of manifests.slice(KEPT_BUILDS)) {
+		await rm(file, { force: true });
+		for (const name of manifest.files.filter((name) => !kept.has(name))) {
+			for (const variant of ['', '.gz', '.br']) {
+				await rm(path.join(outDir, 'assets', name + variant), { force: true });
+			}
+		}
+	}
+}

@@ -1,0 +1,130 @@
+// The HTML of the pages. They say nothing of any room or person: everything comes from the API afterwards,
+// so that one small document, made once at start, serves everybody and may be cached by anybody.
+import { createHash } from 'node:crypto';
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ASSET_PREFIX, type AssetManifest, buildAssets, type BuildOptions, DEFAULT_ASSET_DIR, type PageName } from './build.ts';
+
+export interface PagesOptions extends BuildOptions {
+	/** Shown in tabs and link previews until the page knows better. Default `Rostrum`. */
+	title?: string;
+	/** Further origins that pages may connect to: the public URLs of other nodes, to which a join may be redirected. */
+	connectOrigins?: readonly string[];
+}
+
+interface Page {
+	html: Buffer;
+	etag: string;
+	headers: Record<string, string>;
+}
+
+/** Long enough for a crowd to be served by caches, short enough that an upgrade is seen soon. */
+const PAGE_MAX_AGE_SECONDS = 60;
+
+const ROUTES: readonly { url: string; page: PageName; indexed: boolean; microphone: boolean }[] = [
+	{ url: '/', page: 'landing', indexed: true, microphone: false },
+	{ url: '/r/:room', page: 'listen', indexed: true, microphone: false },
+	{ url: '/r/:room/stage', page: 'stage', indexed: false, microphone: true },
+	{ url: '/admin', page: 'admin', indexed: false, microphone: false },
+];
+
+/** Serves the pages and their assets. Builds the assets first unless they are there already. */
+export async function registerPages(app: FastifyInstance, options: PagesOptions = {}): Promise<void> {
+	const manifest = await buildAssets(options);
+	await app.register(fastifyStatic, {
+		root: `${options.outDir ?? DEFAULT_ASSET_DIR}/assets`,
+		prefix: ASSET_PREFIX,
+		decorateReply: false,
+		index: false,
+		// Names carry the content's hash: what is there never changes.
+		immutable: true,
+		maxAge: '365d',
+		preCompressed: true,
+		schemaHide: true,
+	});
+	for (const { url, page, indexed, microphone } of ROUTES) {
+		const document = makePage(manifest, page, options, { indexed, microphone });
+		app.get(url, { schema: { hide: true } }, (request, reply) => sendPage(request, reply, document));
+	}
+	const { listen, stage } = manifest.pages;
+	app.log.debug({ listenGzipBytes: listen.gzipBytes, stageGzipBytes: stage.gzipBytes }, 'pages are built');
+}
+
+function sendPage(request: FastifyRequest, reply: FastifyReply, { html, etag, headers }: Page): FastifyReply {
+	void reply.headers(headers);
+	if (request.headers['if-none-match']?.split(/\s*,\s*/).includes(etag)) {
+		return reply.code(304).send();
+	}
+	return reply.type('text/html; charset=utf-8').send(html);
+}
+
+function makePage(
+	manifest: AssetManifest,
+	page: PageName,
+	{ title = 'Rostrum', connectOrigins = [] }: PagesOptions,
+	{ indexed, microphone }: { indexed: boolean; microphone: boolean },
+): Page {
+	const html = Buffer.from(renderPage(manifest, page, title, indexed));
+	const etag = `"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"`;
+	const policy = {
+		'default-src': "'none'",
+		'script-src': "'self'",
+		'style-src': "'self'",
+		'img-src': "'self'",
+		'media-src': "'self' blob:",
+		'connect-src': ["'self'", ...connectOrigins.flatMap((origin) => [origin, origin.replace(/^http/, 'ws')])].join(' '),
+		'base-uri': "'none'",
+		'form-action': "'self'",
+		'frame-ancestors': "'none'",
+		'require-trusted-types-for': "'script'",
+	};
+	return {
+		html,
+		etag,
+		headers: {
+			etag,
+			'cache-control': `public, max-age=${PAGE_MAX_AGE_SECONDS}`,
+			'content-security-policy': Object.entries(policy)
+				.map(([directive, value]) => `${directive} ${value}`)
+				.join('; '),
+			'permissions-policy': `microphone=(${microphone ? 'self' : ''}), camera=(), geolocation=(), display-capture=()`,
+			'cross-origin-opener-policy': 'same-origin',
+			'referrer-policy': 'no-referrer',
+			'x-content-type-options': 'nosniff',
+			'x-frame-options': 'DENY',
+		},
+	};
+}
+
+function renderPage({ pages, icon }: AssetManifest, page: PageName, title: string, indexed: boolean): string {
+	const { script, imports, style } = pages[page];
+	const name = escapeHtml(title);
+	return `<!doctype html>
+<html lang="en" dir="ltr">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${name}</title>
+<meta name="color-scheme" content="light dark">
+<meta name="theme-color" media="(prefers-color-scheme: light)" content="#f6f3ec">
+<meta name="theme-color" media="(prefers-color-scheme: dark)" content="#141210">
+<meta property="og:site_name" content="${name}">
+<meta property="og:title" content="${name}">
+<meta property="og:type" content="website">
+${indexed ? '' : '<meta name="robots" content="noindex">\n'}<link rel="icon" type="image/svg+xml" href="${icon}">
+<link rel="stylesheet" href="${style}">
+${imports.map((url) => `<link rel="modulepreload" href="${url}">\n`).join('')}<script type="module" src="${script}"></script>
+</head>
+<body>
+<div id="app"><noscript>
+<p lang="en">This page plays live audio and needs JavaScript.</p>
+<p lang="ar" dir="rtl">تشغّل هذه الصفحة صوتًا مباشرًا وتحتاج إلى JavaScript.</p>
+</noscript></div>
+</body>
+</html>
+`;
+}
+
+function escapeHtml(text: string): string {
+	return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
