@@ -1,0 +1,143 @@
+import type { types } from 'mediasoup';
+import type { PackingMs } from '../contract/media-types.ts';
+import { opusRouterCodec, ownStreamParameters, plainOpusCapabilities, randomSsrc } from '../rtp/opus-codec.ts';
+import type { EdgeKind } from './edge-kind.ts';
+import { EdgeVoice, type VoicePacket } from './edge-voice.ts';
+
+export interface EdgeRouterOptions {
+	worker: types.Worker;
+	kind: EdgeKind;
+	/** K; a solo voice is added. */
+	voices: number;
+	packingMs: PackingMs;
+	nowMs: number;
+}
+
+interface Voice {
+	producer: types.Producer;
+	stream: EdgeVoice;
+	consumers: number;
+}
+
+/** One mediasoup router of an edge, with the room's voices as producers of its own, for one kind of client. */
+export class EdgeRouter {
+	readonly kind: EdgeKind;
+	readonly router: types.Router;
+	/** Listeners take nothing but Opus: no header extensions, no feedback. */
+	readonly capabilities: types.RtpCapabilities;
+	readonly #voices: readonly Voice[];
+	#listeners = 0;
+	#idleSinceMs: number;
+	#packetsSent = 0;
+
+	static async create({ worker, kind, voices, packingMs, nowMs }: EdgeRouterOptions): Promise<EdgeRouter> {
+		const router = await worker.createRouter({ mediaCodecs: [opusRouterCodec(kind.payloadType)] });
+		try {
+			const direct = await router.createDirectTransport();
+			const made = await Promise.all(
+				Array.from({ length: voices + 1 }, async (_, index): Promise<Voice> => {
+					const ssrc = randomSsrc();
+					const producer = await direct.produce({ kind: 'audio', rtpParameters: ownStreamParameters(kind.payloadType, ssrc, `voice-${index}`) });
+					const voice: Voice = {
+						producer,
+						consumers: 0,
+						stream: new EdgeVoice({
+							ssrc,
+							payloadType: kind.payloadType,
+							packingMs,
+							nowMs,
+							emit: (packet) => {
+								edge.#packetsSent += voice.consumers;
+								producer.send(packet);
+							},
+						}),
+					};
+					return voice;
+				}),
+			);
+			const edge = new EdgeRouter(kind, router, made, nowMs);
+			return edge;
+		} catch (error) {
+			router.close();
+			throw error;
+		}
+	}
+
+	private constructor(kind: EdgeKind, router: types.Router, voices: readonly Voice[], nowMs: number) {
+		this.kind = kind;
+		this.router = router;
+		this.capabilities = plainOpusCapabilities(kind.payloadType);
+		this.#voices = voices;
+		this.#idleSinceMs = nowMs;
+	}
+
+	/** Counted as the worker sends them: once for every consumer. */
+	get packetsSent(): number {
+		return this.#packetsSent;
+	}
+
+	idleMs(nowMs: number): number {
+		return this.#listeners > 0 ? 0 : nowMs - this.#idleSinceMs;
+	}
+
+	producerId(voiceIndex: number): string {
+		const voice = this.#voices[voiceIndex];
+		if (!voice) {
+			throw new RangeError(`there is no voice ${voiceIndex}`);
+		}
+		return voice.producer.id;
+	}
+
+	addListener(voiceIndices: readonly number[]): void {
+		this.#listeners++;
+		this.#count(voiceIndices, 1);
+	}
+
+	removeListener(voiceIndices: readonly number[]): void {
+		this.#listeners--;
+		this.#count(voiceIndices, -1);
+		this.#idleSinceMs = performance.now();
+	}
+
+	/** Voices that nobody takes cost nothing. */
+	onVoicePacket(index: number, packet: VoicePacket, nowMs: number): void {
+		const voice = this.#voices[index];
+		if (voice && voice.consumers > 0) {
+			voice.stream.onUpstreamPacket(packet, nowMs);
+		}
+	}
+
+	setUpstream(linkId: string): void {
+		for (const { stream } of this.#voices) {
+			stream.setUpstream(linkId);
+		}
+	}
+
+	setPackingMs(packingMs: PackingMs): void {
+		for (const { stream } of this.#voices) {
+			stream.setPackingMs(packingMs);
+		}
+	}
+
+	tick(nowMs: number): void {
+		for (const { stream, consumers } of this.#voices) {
+			if (consumers > 0) {
+				stream.tick(nowMs);
+			}
+		}
+	}
+
+	/** Takes every listener's transport with it. */
+	close(_reason: string): void {
+		this.router.close();
+	}
+
+	#count(voiceIndices: readonly number[], change: 1 | -1): void {
+		for (const index of voiceIndices) {
+			const voice = this.#voices[index];
+			if (voice) {
+				voice.consumers += change;
+			}
+		}
+	}
+}

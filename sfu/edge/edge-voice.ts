@@ -1,0 +1,129 @@
+import { RTP_HEADER_WITH_CSRC_BYTES } from '../rtp/rtp-packet.ts';
+import type { VoicePacket } from '../rtp/voice-packet.ts';
+import { VoiceStream } from '../rtp/voice-stream.ts';
+import { Packer } from './packer.ts';
+import type { PackedPayload } from './packer.ts';
+
+export { parseVoicePacket } from '../rtp/voice-packet.ts';
+export type { VoicePacket } from '../rtp/voice-packet.ts';
+
+/** An upstream sends something every 400 ms even in silence: after this long it is gone, and not just quiet. */
+const UPSTREAM_SILENT_MS = 500;
+const KEEP_ALIVE_EVERY_MS = 400;
+/** After this long without a packet nothing can be told from sequence numbers: what comes is a new start. */
+const UPSTREAM_FORGOTTEN_MS = 2000;
+
+export interface EdgeVoiceOptions {
+	/** Of the outgoing stream: stays for the edge router's life. */
+	readonly ssrc: number;
+	/** The edge router's Opus payload type. */
+	readonly payloadType: number;
+	/** Audio per packet: 10…120 ms. */
+	readonly packingMs: number;
+	/** The clock's reading now; every `nowMs` is of the same monotonic clock. */
+	readonly nowMs: number;
+	/** Receives every outgoing RTP packet; owns it. */
+	readonly emit: (packet: Buffer) => void;
+	/** 0 ≤ x < 1, for the stream's starting points. Default Math.random. */
+	readonly random?: () => number;
+}
+
+/** Counts since the voice was made. */
+export interface EdgeVoiceStats {
+	packetsIn: number;
+	packetsOut: number;
+	/** Late or duplicate packets of the upstream, not sent on. */
+	late: number;
+	/** Keep-alives of our own, sent while there was no upstream. */
+	keepAlives: number;
+}
+
+/**
+ * One voice on one edge router: takes the upstream's packets at 20 ms and sends one continuous stream in packets of
+ * the router's packing, whatever upstream feeds it. While there is none it keeps the listeners' jitter buffers warm.
+ */
+export class EdgeVoice {
+	readonly stats: EdgeVoiceStats = { packetsIn: 0, packetsOut: 0, late: 0, keepAlives: 0 };
+	readonly #stream: VoiceStream;
+	readonly #packer: Packer;
+	readonly #emit: (packet: Buffer) => void;
+	#upstreamKey: unknown = undefined;
+	#heardAtMs: number;
+	#nowMs: number;
+	/** When a keep-alive of our own is due; the first at once, so that the stream exists before its upstream does. */
+	#keepAliveDueMs: number;
+
+	/** @throws RangeError when `packingMs` is not 10…120 */
+	constructor(options: EdgeVoiceOptions) {
+		this.#emit = options.emit;
+		this.#nowMs = options.nowMs;
+		this.#heardAtMs = options.nowMs;
+		this.#keepAliveDueMs = options.nowMs;
+		const { ssrc, payloadType, nowMs, random = Math.random } = options;
+		this.#stream = new VoiceStream({ ssrc, payloadType, nowMs, random });
+		this.#packer = new Packer({ packingMs: options.packingMs, headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) =>
+			this.#send(packed),
+		);
+	}
+
+	/** Earliest time at which {@link tick} has anything to do, as things stand. */
+	get nextTickDueMs(): number {
+		return Math.min(this.#keepAliveDueMs, this.#packer.dueMs);
+	}
+
+	/** A packet of the current upstream, as {@link parseVoicePacket} gives it; shared with other edges, so left as it is. */
+	onUpstreamPacket(packet: VoicePacket, nowMs: number): void {
+		this.#nowMs = nowMs;
+		this.stats.packetsIn++;
+		this.#keepAliveDueMs = nowMs + UPSTREAM_SILENT_MS;
+		if (nowMs - this.#heardAtMs > UPSTREAM_FORGOTTEN_MS) this.#restart();
+		this.#heardAtMs = nowMs;
+		if (!this.#stream.rewriter.accept(packet.sequenceNumber)) {
+			this.stats.late++;
+			return;
+		}
+		this.#stream.toc = packet.toc;
+		this.#packer.add(packet, nowMs);
+	}
+
+	/**
+	 * The link was replaced: what comes now has other sequence numbers and timestamps, and the outgoing stream goes on.
+	 * Frames of the old one that were waiting go out first. The same key again changes nothing.
+	 */
+	setUpstream(key: unknown): void {
+		if (key === this.#upstreamKey) return;
+		this.#upstreamKey = key;
+		this.#restart();
+	}
+
+	/**
+	 * Changes the packing at once, without loss.
+	 * @throws RangeError when `packingMs` is not 10…120
+	 */
+	setPackingMs(packingMs: number): void {
+		this.#packer.setPackingMs(packingMs);
+	}
+
+	/** Called about every 20 ms. Two comparisons while the upstream is well. */
+	tick(nowMs: number): void {
+		this.#nowMs = nowMs;
+		this.#packer.flushIfDue(nowMs);
+		if (nowMs < this.#keepAliveDueMs) return;
+		this.#packer.flush();
+		this.#keepAliveDueMs = nowMs + KEEP_ALIVE_EVERY_MS;
+		this.stats.keepAlives++;
+		this.stats.packetsOut++;
+		this.#emit(this.#stream.keepAlive(nowMs));
+	}
+
+	#restart(): void {
+		this.#packer.flush();
+		this.#stream.rewriter.leave();
+	}
+
+	#send(packed: PackedPayload): void {
+		const header = this.#stream.rewriter.place(packed.timestamp, packed.durationSamples, this.#nowMs);
+		this.stats.packetsOut++;
+		this.#emit(this.#stream.finish(header, header.marker || packed.marker, packed.csrc, packed.buffer));
+	}
+}

@@ -1,0 +1,111 @@
+import type { types } from 'mediasoup';
+import { SfuError } from '../contract/sfu-error.ts';
+import type { SessionTable } from '../session/session-table.ts';
+import type { TransportFactory } from '../session/web-rtc-server.ts';
+import { WebRtcSession } from '../session/web-rtc-session.ts';
+import { writeListenAnswer } from '../whep/listen-answer.ts';
+import type { ListenOffer } from '../whep/listen-offer.ts';
+import type { EdgeRouter } from './edge-router.ts';
+
+export interface ListenerSessionOptions {
+	id: string;
+	offer: ListenOffer;
+	router: EdgeRouter;
+	/** The voice for each accepted audio section, in order. */
+	voiceIndices: readonly number[];
+	transports: TransportFactory;
+	sessions: SessionTable;
+	onClosed: (reason: string) => void;
+}
+
+/**
+ * One listener: a transport and a consumer for each voice, made at the join and never touched again,
+ * whatever happens on stage.
+ */
+export class ListenerSession {
+	readonly #session: WebRtcSession;
+	/** SDP. */
+	readonly answer: string;
+
+	static async create(options: ListenerSessionOptions): Promise<ListenerSession> {
+		const { id, offer, router, voiceIndices, transports, sessions, onClosed } = options;
+		// Counted from here on, so that an idle router is not closed under a listener on the way in.
+		router.addListener(voiceIndices);
+		let transport: types.WebRtcTransport | undefined;
+		try {
+			const made = await transports(router.router);
+			transport = made;
+			// One burst to the worker: it works them off in order, and one round trip covers all.
+			const [, ...consumers] = await Promise.all([
+				made.connect({ dtlsParameters: offer.dtlsParameters }),
+				...voiceIndices.map((index, section) =>
+					made.consume({
+						producerId: router.producerId(index),
+						rtpCapabilities: router.capabilities,
+						mid: sectionOf(offer, section).mid,
+						enableRtx: false,
+					}),
+				),
+			]);
+			const answer = writeListenAnswer({
+				offer,
+				iceParameters: made.iceParameters,
+				iceCandidates: made.iceCandidates,
+				dtlsParameters: made.dtlsParameters,
+				streams: consumers.map(({ rtpParameters }, section) => ({
+					mid: sectionOf(offer, section).mid,
+					ssrc: ssrcOf(rtpParameters.encodings?.[0]?.ssrc),
+					cname: `voice-${voiceIndices[section]}`,
+					trackId: `voice-${voiceIndices[section]}`,
+				})),
+			});
+			if (made.closed) {
+				throw new SfuError('room_unknown', 'the room closed while the session was made');
+			}
+			const session = new WebRtcSession({
+				id,
+				transport: made,
+				sessions,
+				remote: offer,
+				mid: offer.transportMid,
+				onClosed: (reason) => {
+					router.removeListener(voiceIndices);
+					onClosed(reason);
+				},
+			});
+			return new ListenerSession(session, answer);
+		} catch (error) {
+			router.removeListener(voiceIndices);
+			transport?.close();
+			throw error instanceof SfuError ? error : new SfuError('shard_failed', 'the session could not be made', { cause: error });
+		}
+	}
+
+	private constructor(session: WebRtcSession, answer: string) {
+		this.#session = session;
+		this.answer = answer;
+	}
+
+	get etag(): string {
+		return this.#session.etag;
+	}
+
+	close(reason: string): void {
+		this.#session.close(reason);
+	}
+}
+
+function sectionOf(offer: ListenOffer, index: number): { readonly mid: string } {
+	const section = offer.audio[index];
+	if (!section) {
+		throw new RangeError('more voices than accepted sections');
+	}
+	return section;
+}
+
+function ssrcOf(ssrc: number | undefined): number {
+	if (ssrc === undefined) {
+		throw new Error('mediasoup gave a consumer no SSRC');
+	}
+	return ssrc;
+}

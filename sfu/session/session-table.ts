@@ -1,0 +1,65 @@
+import type { SessionPatchResult } from '../contract/shard-protocol.ts';
+import { SfuError } from '../contract/sfu-error.ts';
+
+/** A WHEP or WHIP session as its HTTP resource sees it. */
+export interface Session {
+	readonly id: string;
+	/** False until ICE and DTLS are through. */
+	readonly isConnected: boolean;
+	/** Milliseconds of `performance.now()` by which it must be. */
+	readonly connectByMs: number;
+	patch(fragment: string, ifMatch: string | undefined): Promise<SessionPatchResult>;
+	close(reason: string): void;
+}
+
+/** The shard's sessions by id; those that never connect are swept out without a timer for each. */
+export class SessionTable {
+	readonly #sessions = new Map<string, Session>();
+	/** In order of deadline, since every session has the same time to connect. */
+	readonly #connecting = new Map<string, Session>();
+	/** How long a session may take to connect; the same for all of them. */
+	readonly connectTimeoutMs: number;
+
+	constructor(connectTimeoutMs: number) {
+		this.connectTimeoutMs = connectTimeoutMs;
+	}
+
+	get size(): number {
+		return this.#sessions.size;
+	}
+
+	add(session: Session): void {
+		if (this.#sessions.has(session.id)) {
+			throw new SfuError('session_exists', 'this session id is taken');
+		}
+		this.#sessions.set(session.id, session);
+		this.#connecting.set(session.id, session);
+	}
+
+	connected(sessionId: string): void {
+		this.#connecting.delete(sessionId);
+	}
+
+	remove(sessionId: string): void {
+		this.#sessions.delete(sessionId);
+		this.#connecting.delete(sessionId);
+	}
+
+	require(sessionId: string): Session {
+		const session = this.#sessions.get(sessionId);
+		if (!session) {
+			throw new SfuError('session_unknown', 'there is no such session on this shard');
+		}
+		return session;
+	}
+
+	/** Closes what has not connected in time. */
+	sweep(nowMs: number): void {
+		for (const session of this.#connecting.values()) {
+			if (session.connectByMs > nowMs) {
+				return;
+			}
+			session.close('never connected');
+		}
+	}
+}

@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { types } from 'mediasoup';
+import type { ShardAssignment } from '../contract/shard-protocol.ts';
+
+/** Makes a WebRTC transport on the shard's one port. */
+export type TransportFactory = (router: types.Router) => Promise<types.WebRtcTransport>;
+
+const BIND_ATTEMPTS = 100;
+const BIND_PAUSE_MS = 20;
+
+/**
+ * Opens the shard's UDP and TCP port. A shard that replaces a dead one may come before the kernel
+ * has taken the port back from the dead worker, so it tries for two seconds.
+ */
+export async function openWebRtcServer(worker: types.Worker, { listenAddresses, mediaPort }: ShardAssignment): Promise<types.WebRtcServer> {
+	const listenInfos = listenAddresses.flatMap(({ ip, announcedAddress }) =>
+		(['udp', 'tcp'] as const).map((protocol) => ({
+			protocol,
+			ip,
+			port: mediaPort,
+			...(announcedAddress === undefined ? {} : { announcedAddress }),
+		})),
+	);
+	for (let attempt = 1; ; attempt++) {
+		try {
+			return await worker.createWebRtcServer({ listenInfos });
+		} catch (error) {
+			if (attempt === BIND_ATTEMPTS) {
+				throw new Error(`media port ${mediaPort} cannot be opened (UDP and TCP): is another program using it?`, { cause: error });
+			}
+			await sleep(BIND_PAUSE_MS);
+		}
+	}
+}
+
+export function webRtcTransportFactory(webRtcServer: types.WebRtcServer, { iceConsentTimeoutSeconds }: ShardAssignment): TransportFactory {
+	return (router) =>
+		router.createWebRtcTransport({
+			webRtcServer,
+			enableUdp: true,
+			enableTcp: true,
+			preferUdp: true,
+			iceConsentTimeout: iceConsentTimeoutSeconds,
+		});
+}

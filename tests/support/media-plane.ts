@@ -1,0 +1,147 @@
+import pino from 'pino';
+import type { PackingMs } from '../../sfu/contract/media-types.ts';
+import { Supervisor, type SupervisorOptions } from '../../sfu/supervisor/supervisor.ts';
+import { Programmes } from '../../server/programme/programmes.ts';
+import type { Room } from '../../server/rooms/room.ts';
+import { RtcListener, type RtcListenerOptions } from './rtc/listener.ts';
+import { RtcSpeaker, type RtcSpeakerOptions } from './rtc/speaker.ts';
+
+export interface MediaPlaneOptions extends Partial<Omit<SupervisorOptions, 'mediaPort' | 'log'>> {
+	/** The first of 100 ports that belong to this plane alone: shards from here on, links from 20 further on. */
+	mediaPort: number;
+	/** Audience from which `auto` packs 60 ms. Default 200. */
+	thresholdListeners?: number;
+}
+
+/** A listener with the session it has. */
+export interface SeatedListener {
+	listener: RtcListener;
+	sessionId: string;
+	etag: string;
+	/** Index of its shard. */
+	shard: number;
+}
+
+/** A speaker on stage, who comes back by itself when the origin does, as the stage tells real ones to. */
+export interface StagedSpeaker {
+	speaker: RtcSpeaker;
+	participantId: string;
+	number: number;
+	sessionId: () => string;
+}
+
+/**
+ * Everything below HTTP: a supervisor with real shards and workers, rooms' programmes, and real WebRTC clients on
+ * 127.0.0.1. What it hands out it closes.
+ */
+export class MediaPlane {
+	readonly supervisor: Supervisor;
+	readonly programmes: Programmes;
+	readonly #listeners = new Set<RtcListener>();
+	readonly #speakers = new Map<string, { room: Room; participantId: string; number: number; speaker: RtcSpeaker }>();
+	#rooms = 0;
+
+	static async start({ mediaPort, thresholdListeners = 200, ...options }: MediaPlaneOptions): Promise<MediaPlane> {
+		const log = pino({ level: process.env['ROSTRUM_TEST_LOG'] ?? 'silent' });
+		const maxListenersPerShard = options.maxListenersPerShard ?? 1_000;
+		const supervisor = await Supervisor.start({
+			stageShards: 1,
+			listenerShards: 1,
+			spareShards: 0,
+			mediaPort,
+			listenAddresses: [{ ip: '127.0.0.1' }],
+			linkPortMin: mediaPort + 20,
+			linkPortMax: mediaPort + 99,
+			iceConsentTimeoutSeconds: 30,
+			connectTimeoutMs: 10_000,
+			maxListenersPerShard,
+			requestTimeoutMs: 5_000,
+			...options,
+			log,
+		});
+		const autoPacking = { thresholdListeners, smallMs: 20, largeMs: 60 } as const;
+		return new MediaPlane(supervisor, Programmes.create({ supervisor, maxListenersPerShard, autoPacking, log }));
+	}
+
+	private constructor(supervisor: Supervisor, programmes: Programmes) {
+		this.supervisor = supervisor;
+		this.programmes = programmes;
+		programmes.on('originReady', ({ roomId }) => {
+			for (const staged of this.#speakers.values()) {
+				if (staged.room.id === roomId) {
+					void this.#comeBack(staged);
+				}
+			}
+		});
+	}
+
+	/** A live room; nothing of it is stored anywhere. */
+	async room(settings: Partial<Room> = {}): Promise<Room> {
+		const room: Room = {
+			id: `room-${++this.#rooms}`,
+			title: 'A room',
+			voices: 3,
+			packingMs: 20,
+			visibility: 'public',
+			record: false,
+			state: 'live',
+			createdAt: '2023-05-24T22:00:00Z',
+			version: 1,
+			...settings,
+		};
+		await this.programmes.roomChanged(room);
+		return room;
+	}
+
+	async listen(room: Room, { packingMs, ...options }: RtcListenerOptions & { packingMs?: PackingMs } = {}): Promise<SeatedListener> {
+		let session = { sessionId: '', etag: '' };
+		const listener = await RtcListener.join(async (offer) => {
+			const { sdp, ...made } = await this.programmes.listen(room, offer, packingMs);
+			session = made;
+			return sdp;
+		}, options);
+		this.#listeners.add(listener);
+		return { listener, ...session, shard: Number(session.sessionId.split('-')[0]) };
+	}
+
+	/** On stage under this number, and connected. */
+	async speak(room: Room, number: number, options: RtcSpeakerOptions = {}): Promise<StagedSpeaker> {
+		const participantId = `speaker-${number}`;
+		let sessionId = '';
+		await this.programmes.addSpeaker(room, participantId, number);
+		const speaker = await RtcSpeaker.publish(async (offer) => {
+			const created = await this.programmes.publish(room, participantId, offer);
+			sessionId = created.sessionId;
+			return created.sdp;
+		}, options);
+		this.#speakers.set(`${room.id}/${participantId}`, { room, participantId, number, speaker });
+		return { speaker, participantId, number, sessionId: () => sessionId };
+	}
+
+	async removeSpeaker(room: Room, { participantId, speaker }: StagedSpeaker): Promise<void> {
+		this.#speakers.delete(`${room.id}/${participantId}`);
+		speaker.close();
+		await this.programmes.removeSpeaker(room.id, participantId);
+	}
+
+	async close(): Promise<void> {
+		for (const { speaker } of this.#speakers.values()) {
+			speaker.close();
+		}
+		for (const listener of this.#listeners) {
+			listener.close();
+		}
+		this.#speakers.clear();
+		this.programmes.close('the test is over');
+		await this.supervisor.close('the test is over', 2_000);
+	}
+
+	async #comeBack({ room, participantId, number, speaker }: { room: Room; participantId: string; number: number; speaker: RtcSpeaker }): Promise<void> {
+		try {
+			await this.programmes.addSpeaker(room, participantId, number);
+			await speaker.connect();
+		} catch (error) {
+			console.error(`speaker ${number} could not come back`, error);
+		}
+	}
+}
