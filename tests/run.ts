@@ -79,6 +79,7 @@ const [only, ...more] = process.argv.slice(2);
 if (only === undefined) {
 	check('types', 'tsc', ['-p', '.']);
 	check('types in the browser', 'tsc', ['-p', 'server/web/browser']);
+	check('types of the browser tests', 'tsc', ['-p', 'tests/e2e']);
 	check('lint', 'oxlint', ['--type-aware']);
 }
 for (const kind of KINDS) {

@@ -118,7 +118,7 @@ export class EdgeVoice {
 
 	#restart(): void {
 		this.#packer.flush();
-		this.#stream.rewriter.leave();
+		this.#stream.rewriter.switchSource();
 	}
 
 	#send(packed: PackedPayload): void {

@@ -47,7 +47,6 @@ export class StreamRewriter {
 	/** End of what was sent: the earliest timestamp the next packet may have. */
 	#nextTimestamp: number;
 
-	#sourceKey: unknown = undefined;
 	#anchored = false;
 	/** Outgoing minus source timestamp, modulo 2^32. */
 	#offset = 0;
@@ -68,16 +67,8 @@ export class StreamRewriter {
 		this.#maxBehindSamples = (options.maxBehindMs ?? 2000) * SAMPLES_PER_MS;
 	}
 
-	/** From now on packets are those of `sourceKey`. Does nothing when they are already: the stream goes on as it was. */
-	switchTo(sourceKey: unknown): void {
-		if (sourceKey === this.#sourceKey) return;
-		this.leave();
-		this.#sourceKey = sourceKey;
-	}
-
-	/** The current source has ended: the next {@link switchTo} starts afresh, even to the same source. */
-	leave(): void {
-		this.#sourceKey = undefined;
+	/** What comes next is of another source, or of the same one after a silence: nothing of its numbers is presumed. */
+	switchSource(): void {
 		this.#anchored = false;
 		this.#sequenceKnown = false;
 		this.#restartSequenceNumber = -1;

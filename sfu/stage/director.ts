@@ -156,6 +156,7 @@ export class Director {
 	setOnAir(onAir: boolean, nowMs = this.#nowMs): void {
 		if (onAir === this.#onAir) return;
 		this.#onAir = onAir;
+		// Before anything else: what was said off air is nobody's pre-roll.
 		for (const source of this.#sources.values()) source.ring.clear();
 		for (const outlet of this.#outlets) {
 			outlet.restart();
@@ -189,7 +190,7 @@ export class Director {
 		}
 		held.dtx = isDtxPayload(packet, payloadStart, payloadEnd);
 		held.sentBits = 0;
-		if (this.#onAir && ring.push() === undefined) {
+		if (ring.push() === undefined) {
 			this.stats.late++;
 			return;
 		}

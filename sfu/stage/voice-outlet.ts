@@ -92,7 +92,7 @@ export class VoiceOutlet<Source extends OutletSource> {
 
 	/** What its source sends next is a new beginning, at the wall clock. */
 	restart(): void {
-		this.#stream.rewriter.leave();
+		this.#stream.rewriter.switchSource();
 	}
 
 	/** Silence begins now, whoever has the voice. */

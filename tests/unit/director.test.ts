@@ -38,10 +38,11 @@ describe('silence', () => {
 	test('a talker whose packets stop is covered after 100 ms, and goes on with a marker', () => {
 		const rig = new StageRig({ voices: 1 });
 		rig.add('a', 5);
+		rig.run(1000, {});
 		rig.run(200, { a: LOUD });
 		const before = rig.out[0]!.length;
 		rig.run(200, {}, { pass: ['a'] });
-		expect(rig.out[0]!.slice(before).map(({ dtx, csrc, atMs }) => [dtx, csrc, atMs])).toEqual([280, 300, 320, 340, 360].map((atMs) => [true, undefined, atMs]));
+		expect(rig.out[0]!.slice(before).map(({ dtx, csrc, atMs }) => [dtx, csrc, atMs])).toEqual([1280, 1300, 1320, 1340, 1360].map((atMs) => [true, undefined, atMs]));
 		rig.run(40, { a: LOUD });
 		expect(rig.out[0]!.slice(before + 5).map(({ marker, csrc }) => [marker, csrc])).toEqual([[true, 5], [false, 5]]);
 	});
@@ -95,6 +96,15 @@ describe('a talk spurt', () => {
 		expect(last.timestamp).toBe(last.atMs * 48);
 		rig.run(20, { a: LOUD });
 		expect(audio(rig, 0).find(({ atMs }) => atMs === 1700)!.timestamp).toBe(1700 * 48);
+	});
+
+	test('silence in front of it is not worth a delay', () => {
+		const rig = new StageRig({ voices: 1 });
+		rig.add('a', 1);
+		rig.run(200, { a: 'dtx' });
+		rig.run(20, { a: QUIET });
+		rig.run(20, { a: LOUD });
+		expect(rig.out[0]!.filter(({ atMs, csrc }) => atMs === 220 && csrc === 1).map(({ index }) => index)).toEqual([10, 11]);
 	});
 
 	test('what went out in a hang-over is not sent again as the pre-roll of the next spurt', () => {
@@ -234,14 +244,16 @@ describe('on and off air', () => {
 	});
 
 	test('going on air works from the next packet, and nothing said before leaks', () => {
-		const rig = new StageRig({ voices: 1, onAir: false });
+		const rig = new StageRig({ voices: 2, onAir: false });
 		rig.add('a', 1);
 		rig.add('b', 2);
 		rig.run(1000, { a: LOUD, b: QUIET });
 		rig.director.setOnAir(true, rig.nowMs);
-		rig.run(100, { a: LOUD, b: QUIET });
-		expect(audio(rig, 0).map(({ index, atMs }) => [index, atMs])).toEqual([50, 51, 52, 53, 54].map((index) => [index, index * 20]));
-		expect(audio(rig, 0)[0]!.marker).toBe(true);
+		rig.run(100, { a: LOUD, b: LOUD });
+		for (const voice of [0, 1]) {
+			expect(audio(rig, voice).map(({ index, atMs }) => [index, atMs])).toEqual([50, 51, 52, 53, 54].map((index) => [index, index * 20]));
+			expect(audio(rig, voice)[0]!.marker).toBe(true);
+		}
 	});
 
 	test('going off air stops at once', () => {

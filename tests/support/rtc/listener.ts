@@ -15,8 +15,6 @@ export interface RtcListenerOptions {
 	maxptime?: number;
 	/** A video section in front of the audio, and a data section behind it. */
 	withVideoAndData?: boolean;
-	/** UDP candidates are taken out of the answer: what remains is ICE-TCP. */
-	tcpOnly?: boolean;
 	/** Last changes to the offer before it is sent. */
 	rewriteOffer?: (sdp: string) => string;
 }
@@ -53,7 +51,7 @@ export class RtcListener extends EventEmitter<RtcListenerEvents> {
 		super();
 		this.setMaxListeners(100);
 		this.#options = options;
-		this.#peer = new Peer({ enableIceTcp: options.tcpOnly === true });
+		this.#peer = new Peer();
 		const { voices = 3, payloadType = 111, maxptime, withVideoAndData = false } = options;
 		if (withVideoAndData) {
 			const video = new Video('video', 'RecvOnly');
@@ -78,9 +76,10 @@ export class RtcListener extends EventEmitter<RtcListenerEvents> {
 		const first = Math.min(...this.voices.flatMap(({ audio }) => audio[0]?.atMs ?? []));
 		return Number.isFinite(first) ? first - this.#offeredAtMs : undefined;
 	}
-	get localAddress(): { address: string; protocol: string } | undefined {
+	/** This client's end of the path that ICE chose. */
+	get localAddress(): string | undefined {
 		const pair = this.#peer.connection.getSelectedCandidatePair();
-		return pair ? { address: `${pair.local.address}:${pair.local.port}`, protocol: pair.local.transportType } : undefined;
+		return pair ? `${pair.local.address}:${pair.local.port}` : undefined;
 	}
 	/** The voice that has this speaker, or had them last. */
 	voiceOf(csrc: number): VoiceRecord | undefined {
@@ -94,12 +93,8 @@ export class RtcListener extends EventEmitter<RtcListenerEvents> {
 	}
 
 	async connect(exchange: Exchange): Promise<void> {
-		const { tcpOnly = false, rewriteOffer } = this.#options;
 		this.#offeredAtMs = performance.now();
-		await this.#peer.connect(async (offer) => {
-			const answer = await exchange(offer);
-			return tcpOnly ? answer.replaceAll(/a=candidate:\S+ 1 udp .*\r\n/gi, '') : answer;
-		}, rewriteOffer);
+		await this.#peer.connect(exchange, this.#options.rewriteOffer);
 		this.#connectedAtMs = performance.now();
 	}
 

@@ -108,7 +108,6 @@ const ar: Messages = {
 	joining: 'جارٍ الانضمام…',
 	mute: 'كتم',
 	unmute: 'إلغاء الكتم',
-	muteKey: 'المفتاح M',
 	youAreOnAir: 'أنت على الهواء',
 	youAreMuted: 'صوتك مكتوم',
 	youAreReady: 'ميكروفونك مفتوح. لم يبدأ البث بعد: لا يسمعك إلا من على المنصة.',

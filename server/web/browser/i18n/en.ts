@@ -100,7 +100,6 @@ const en = {
 	joining: 'Joining…',
 	mute: 'Mute',
 	unmute: 'Unmute',
-	muteKey: 'Key M',
 	youAreOnAir: 'You are on air',
 	youAreMuted: 'You are muted',
 	youAreReady: 'Your microphone is on. The room is not live yet: only the stage hears you.',

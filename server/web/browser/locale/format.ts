@@ -1,11 +1,11 @@
-import { language } from './language.ts';
+import { formatLocale } from './language.ts';
 
 /** A moment in the reader's own zone and language; the year only where it is another one. */
 export const formatInstant = (instant: string, nowMs: number): string => {
 	const date = new Date(instant);
 	const now = new Date(nowMs);
 	const sameDay = date.toDateString() === now.toDateString();
-	return new Intl.DateTimeFormat(language.value, {
+	return new Intl.DateTimeFormat(formatLocale.value, {
 		...(sameDay ? {} : { weekday: 'short', day: 'numeric', month: 'long' }),
 		...(date.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' }),
 		hour: 'numeric',
@@ -15,7 +15,7 @@ export const formatInstant = (instant: string, nowMs: number): string => {
 };
 
 const unit = (value: number, name: string): string =>
-	new Intl.NumberFormat(language.value, { style: 'unit', unit: name, unitDisplay: 'long' }).format(value);
+	new Intl.NumberFormat(formatLocale.value, { style: 'unit', unit: name, unitDisplay: 'long' }).format(value);
 
 /** Time left in the two largest units that matter, e.g. "2 hours, 5 minutes" or "40 seconds". */
 export const formatDuration = (ms: number): string => {
@@ -32,10 +32,10 @@ export const formatDuration = (ms: number): string => {
 				: minutes > 0
 					? [unit(minutes, 'minute'), unit(seconds, 'second')]
 					: [unit(seconds, 'second')];
-	return new Intl.ListFormat(language.value, { type: 'unit', style: 'narrow' }).format(parts);
+	return new Intl.ListFormat(formatLocale.value, { type: 'unit', style: 'narrow' }).format(parts);
 };
 
 export const formatNumber = (value: number, digits = 0): string =>
-	new Intl.NumberFormat(language.value, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+	new Intl.NumberFormat(formatLocale.value, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 
-export const formatList = (items: readonly string[]): string => new Intl.ListFormat(language.value, { type: 'conjunction' }).format(items);
+export const formatList = (items: readonly string[]): string => new Intl.ListFormat(formatLocale.value, { type: 'conjunction' }).format(items);

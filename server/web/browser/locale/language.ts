@@ -16,6 +16,12 @@ const current = signal<{ code: string; messages: Messages }>({ code: 'en', messa
 /** The language shown now. */
 export const language = computed(() => current.value.code);
 
+/** For Intl: the reader's own region where it is in the language shown (en-GB has another clock than en-US). */
+export const formatLocale = computed(() => {
+	const { code } = current.value;
+	return navigator.languages.find((tag) => tag.toLowerCase().split('-')[0] === code) ?? code;
+});
+
 const nameOf = (code: string): string => new Intl.DisplayNames([code], { type: 'language' }).of(code) ?? code;
 
 /** The languages with their own names. */
@@ -91,5 +97,5 @@ export const tCount = (key: PluralKey, count: number): string => {
 	const { code, messages } = current.value;
 	const forms = messages[key];
 	const form = forms[new Intl.PluralRules(code).select(count)] ?? forms.other;
-	return form.replaceAll('{count}', new Intl.NumberFormat(code).format(count));
+	return form.replaceAll('{count}', new Intl.NumberFormat(formatLocale.value).format(count));
 };

@@ -33,6 +33,11 @@ export class StageModel {
 		const view = this.view.value;
 		return view?.roster.find(({ id }) => id === view.participantId);
 	});
+	/** Muting oneself must work even while the connection is lost; unmuting needs the server's word. */
+	readonly canToggleMute = computed(() => {
+		const view = this.view.value;
+		return this.microphoneState.value === 'open' && (view?.state === 'on-stage' || (view?.state === 'reconnecting' && !view.muted));
+	});
 	readonly moderator = computed(() => ['host', 'cohost'].includes(this.view.value?.role ?? ''));
 
 	#microphone = new Microphone();
@@ -98,7 +103,7 @@ export class StageModel {
 
 	toggleMute(): void {
 		const session = this.#session;
-		if (session?.view.state === 'on-stage' && this.microphoneState.value === 'open') {
+		if (session !== undefined && this.canToggleMute.value) {
 			this.attempt(session.view.muted ? session.unmute() : session.mute());
 		}
 	}

@@ -160,13 +160,15 @@ const OnAir = () => {
 				type="button"
 				class={`mute-button${muted ? ' is-muted' : ''}`}
 				aria-keyshortcuts="m"
-				disabled={!microphone || view?.state !== 'on-stage'}
+				disabled={!model.canToggleMute.value}
 				onClick={() => model.toggleMute()}
 			>
 				{muted ? <MutedIcon /> : <MicrophoneIcon />}
 				<span>{t(muted ? 'unmute' : 'mute')}</span>
 			</button>
-			<p class="air-key">{t('muteKey')}</p>
+			<p class="air-key" aria-hidden="true">
+				<kbd>M</kbd>
+			</p>
 			<MicrophonePicker />
 			{model.blocked.value && (
 				<button type="button" class="button strong" onClick={() => model.unblock()}>

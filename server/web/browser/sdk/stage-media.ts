@@ -33,12 +33,14 @@ export class StageMedia extends Emitter<StageMediaEvents> {
 	readonly #hearing: StageHearing;
 	readonly #attempts = new Map<Direction, number>();
 	readonly #timers = new Map<Direction, ReturnType<typeof setTimeout>>();
-	#device: { key: string; device: Device } | undefined;
+	#device: { key: string; loaded: Promise<Device> } | undefined;
 	#capabilities: Capabilities | undefined;
 	#iceServers: RTCIceServer[] = [];
 	#ownId = '';
 	#track: MediaStreamTrack | undefined;
 	#producer: types.Producer | undefined;
+	/** The transport on which a producer is being made. */
+	#producingOn: types.Transport | undefined;
 	#muted = false;
 	/** Grows with each rebuild; whatever an older one still finishes is thrown away. */
 	#generation = 0;
@@ -100,7 +102,8 @@ export class StageMedia extends Emitter<StageMediaEvents> {
 			await this.#producer.replaceTrack({ track: this.#track ?? null });
 			this.#applyMute();
 		} else if (this.#works('send')) {
-			await this.#produce(this.#generation);
+			const generation = this.#generation;
+			await this.#produce(generation).catch((error: unknown) => this.#rebuildLater('send', generation, error));
 		}
 	}
 
@@ -127,15 +130,24 @@ export class StageMedia extends Emitter<StageMediaEvents> {
 		return transport !== undefined && !transport.closed && transport.connectionState !== 'failed';
 	}
 
-	async #loadedDevice(capabilities: Capabilities): Promise<Device> {
+	/** Both directions share one device, and a media server that comes back has the capabilities it had. */
+	#loadedDevice(capabilities: Capabilities): Promise<Device> {
 		const key = JSON.stringify(capabilities);
 		if (this.#device?.key !== key) {
-			const device = new Device();
-			// The protocol's schema describes mediasoup's own structure with looser names.
-			await device.load({ routerRtpCapabilities: trusted<types.RtpCapabilities>(capabilities) });
-			this.#device = { key, device };
+			const load = async (): Promise<Device> => {
+				const device = new Device();
+				await device.load({ routerRtpCapabilities: trusted<types.RtpCapabilities>(capabilities) });
+				return device;
+			};
+			const entry = { key, loaded: load() };
+			this.#device = entry;
+			entry.loaded.catch(() => {
+				if (this.#device === entry) {
+					this.#device = undefined;
+				}
+			});
 		}
-		return this.#device.device;
+		return this.#device.loaded;
 	}
 
 	async #build(direction: Direction): Promise<void> {
@@ -223,10 +235,19 @@ export class StageMedia extends Emitter<StageMediaEvents> {
 	async #produce(generation: number): Promise<void> {
 		const transport = this.#transports.get('send');
 		const track = this.#track;
-		if (transport === undefined || track === undefined) {
+		// A producer that is on its way takes the newest track when it is there.
+		if (transport === undefined || track === undefined || this.#producingOn === transport) {
 			return;
 		}
-		const producer = await transport.produce({ track, codecOptions: MICROPHONE_CODEC, stopTracks: false });
+		this.#producingOn = transport;
+		let producer: types.Producer;
+		try {
+			producer = await transport.produce({ track, codecOptions: MICROPHONE_CODEC, stopTracks: false });
+		} finally {
+			if (this.#producingOn === transport) {
+				this.#producingOn = undefined;
+			}
+		}
 		if (generation !== this.#generation || this.#transports.get('send') !== transport) {
 			producer.close();
 			return;

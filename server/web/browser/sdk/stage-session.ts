@@ -97,10 +97,12 @@ export class StageSession extends Emitter<StageSessionEvents> {
 		await this.#media.setTrack(this.microphone.track);
 	}
 
-	/** At once on this side, whatever the server says. */
+	/** At once on this side; the server is told as soon as it can be. */
 	async mute(): Promise<void> {
 		this.#setMuted(true);
-		await this.#socket.request('mute', {});
+		if (this.#socket.ready) {
+			await this.#socket.request('mute', {});
+		}
 	}
 
 	async unmute(): Promise<void> {

@@ -30,7 +30,9 @@ export const PersonItem = ({ person, children }: { person: Person; children?: Co
 				{muted && !speaking ? <MutedIcon /> : [0, 1, 2].map((bar) => <i key={bar} />)}
 			</span>
 			<span class="person-text">
-				<bdi class="person-name">{name}</bdi>
+				<span class="person-name">
+					<bdi>{name}</bdi>
+				</span>
 				<span class="person-notes">
 					{notes.join(' · ')}
 					{speaking && <span class="hidden"> · {t('speaking')}</span>}
