@@ -5,13 +5,13 @@ import { MediaPlane } from '../support/media-plane.ts';
 import type { RtcListenerOptions } from '../support/rtc/listener.ts';
 import { differenceInSpeech } from '../support/rtc/same-speech.ts';
 import { FLAWLESS, type VoiceRecord } from '../support/rtc/voice-record.ts';
-import { longSpeech, type SpokenAudio } from '../support/speech/speech.ts';
+import { relentlessSpeech, type SpokenAudio } from '../support/speech/speech.ts';
 
 let plane: MediaPlane;
-let alto: SpokenAudio;
+let speech: SpokenAudio;
 
 beforeAll(async () => {
-	[plane, alto] = await Promise.all([MediaPlane.start({ mediaPort: 45_000, thresholdListeners: 3 }), longSpeech('alto')]);
+	[plane, speech] = await Promise.all([MediaPlane.start({ mediaPort: 45_000, thresholdListeners: 3 }), relentlessSpeech('alto')]);
 });
 afterAll(() => plane.close());
 
@@ -29,7 +29,7 @@ it.concurrent.each<PackingMs>([20, 40, 60, 120])('a listener hears a speaker byt
 	const room = await plane.room({ packingMs });
 	const { listener } = await plane.listen(room);
 	const { speaker } = await plane.speak(room, 7);
-	speaker.talk(alto);
+	speaker.talk(speech);
 	await listener.heard(7, { sinceMs: 0 });
 	await listener.morePackets(2_400 / packingMs);
 
@@ -53,7 +53,7 @@ it.concurrent.each<PackingMs>([20, 40, 60, 120])('a listener hears a speaker byt
 it('audio is there at once for somebody who joins in mid-speech', async () => {
 	const room = await plane.room();
 	const { speaker } = await plane.speak(room, 3);
-	speaker.talk(alto);
+	speaker.talk(speech);
 	const { listener: first } = await plane.listen(room); // Opens the edge.
 	await first.heard(3);
 	const { listener } = await plane.listen(room);
@@ -79,7 +79,7 @@ it.concurrent.each<[string, RtcListenerOptions & { packingMs?: PackingMs }, { us
 	const room = await plane.room({ packingMs: 60 });
 	const { listener } = await plane.listen(room, options);
 	const { speaker } = await plane.speak(room, 7);
-	speaker.talk(alto);
+	speaker.talk(speech);
 	await listener.heard(7, { sinceMs: 0 });
 	await listener.morePackets(1_440 / usualMs);
 
@@ -93,7 +93,7 @@ it.concurrent.each<[string, RtcListenerOptions & { packingMs?: PackingMs }, { us
 it('packing follows the audience of a room without a flaw in anybody\'s stream', async () => {
 	const room = await plane.room({ packingMs: 'auto' });
 	const { speaker } = await plane.speak(room, 7);
-	speaker.talk(alto);
+	speaker.talk(speech);
 	const { listener } = await plane.listen(room);
 	await listener.heard(7);
 	await listener.morePackets(10);

@@ -5,7 +5,7 @@ import { MediaPlane, type StagedSpeaker } from '../support/media-plane.ts';
 import type { RtcListener } from '../support/rtc/listener.ts';
 import { differenceInSpeech } from '../support/rtc/same-speech.ts';
 import { FLAWLESS } from '../support/rtc/voice-record.ts';
-import { longSpeech, type SpokenAudio, speech, tone } from '../support/speech/speech.ts';
+import { relentlessSpeech, type SpokenAudio, speech, tone } from '../support/speech/speech.ts';
 
 let plane: MediaPlane;
 let alto: SpokenAudio;
@@ -16,7 +16,7 @@ let steady: SpokenAudio;
 beforeAll(async () => {
 	[plane, alto, altoShort, bassShort, steady] = await Promise.all([
 		MediaPlane.start({ mediaPort: 45_100 }),
-		longSpeech('alto'),
+		relentlessSpeech('alto'),
 		speech('Good morning to you all.', 'alto'),
 		speech('And a good morning to you.', 'bass'),
 		tone(440, 5),

@@ -1,5 +1,7 @@
 import pino from 'pino';
 import type { PackingMs } from '../../sfu/contract/media-types.ts';
+import type { ParamsOf, ShardRequestName } from '../../sfu/contract/shard-protocol.ts';
+import type { Shard } from '../../sfu/supervisor/shard.ts';
 import { Supervisor, type SupervisorOptions } from '../../sfu/supervisor/supervisor.ts';
 import { Programmes } from '../../server/programme/programmes.ts';
 import type { Room } from '../../server/rooms/room.ts';
@@ -39,6 +41,8 @@ export class MediaPlane {
 	readonly programmes: Programmes;
 	readonly #listeners = new Set<RtcListener>();
 	readonly #speakers = new Map<string, { room: Room; participantId: string; number: number; speaker: RtcSpeaker }>();
+	/** Everything that shards were asked, in order. */
+	readonly asked: { shard: number; name: ShardRequestName; params: ParamsOf<ShardRequestName> }[] = [];
 	#rooms = 0;
 
 	static async start({ mediaPort, thresholdListeners = 200, ...options }: MediaPlaneOptions): Promise<MediaPlane> {
@@ -66,6 +70,10 @@ export class MediaPlane {
 	private constructor(supervisor: Supervisor, programmes: Programmes) {
 		this.supervisor = supervisor;
 		this.programmes = programmes;
+		for (const shard of supervisor.shards()) {
+			this.#overhear(shard);
+		}
+		supervisor.on('shardUp', (shard) => this.#overhear(shard));
 		programmes.on('originReady', ({ roomId }) => {
 			for (const staged of this.#speakers.values()) {
 				if (staged.room.id === roomId) {
@@ -124,6 +132,14 @@ export class MediaPlane {
 		await this.programmes.removeSpeaker(room.id, participantId);
 	}
 
+	/** The link over which this room's programme was last connected to the shard. */
+	linkOf(roomId: string, shardIndex: number): string {
+		const connected = this.asked.findLast(
+			({ shard, name, params }) => shard === shardIndex && name === 'upstream.connect' && 'roomId' in params && params.roomId === roomId,
+		);
+		return connected && 'linkId' in connected.params ? connected.params.linkId : '';
+	}
+
 	async close(): Promise<void> {
 		for (const { speaker } of this.#speakers.values()) {
 			speaker.close();
@@ -134,6 +150,14 @@ export class MediaPlane {
 		this.#speakers.clear();
 		this.programmes.close('the test is over');
 		await this.supervisor.close('the test is over', 2_000);
+	}
+
+	#overhear(shard: Shard): void {
+		const request = shard.request.bind(shard);
+		shard.request = (name, params) => {
+			this.asked.push({ shard: shard.assignment?.index ?? -1, name, params });
+			return request(name, params);
+		};
 	}
 
 	async #comeBack({ room, participantId, number, speaker }: { room: Room; participantId: string; number: number; speaker: RtcSpeaker }): Promise<void> {

@@ -103,9 +103,13 @@ export function spurtsHeard(page: Page): Promise<Spurt[]> {
 /** Resolves once the page has received this much more audio energy; how many milliseconds that took. */
 export async function hearsSound(page: Page, more = 0.001, timeoutMs = 20_000): Promise<number> {
 	const started = Date.now();
-	const before = (await heard(page)).energy;
-	for (;;) {
-		if ((await heard(page)).energy > before + more) {
+	let last = (await heard(page)).energy;
+	for (let gained = 0; ; ) {
+		const { energy } = await heard(page);
+		// A page that rejoins counts from nothing again.
+		gained += energy >= last ? energy - last : energy;
+		last = energy;
+		if (gained > more) {
 			return Date.now() - started;
 		}
 		if (Date.now() - started > timeoutMs) {

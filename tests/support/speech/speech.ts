@@ -47,6 +47,18 @@ export function speech(text: string, voice: VoiceName): Promise<SpokenAudio> {
 	return cached(['speech', voice, text], (wav) => run('espeak-ng', [...ESPEAK[voice], '-w', wav, text]));
 }
 
+/**
+ * About 20 s of somebody who never pauses: speech over a hum, every frame loud and no two alike. The director may leave
+ * out quiet frames after a stall of the network (or of a busy machine); of this it leaves out nothing.
+ */
+export function relentlessSpeech(voice: VoiceName): Promise<SpokenAudio> {
+	return cached(['relentless', voice, LONG_TEXT], async (wav) => {
+		const { wavPath } = await longSpeech(voice);
+		const hum = `sine=frequency=110:sample_rate=${SAMPLE_RATE}`;
+		await run('ffmpeg', ['-v', 'error', '-i', wavPath, '-f', 'lavfi', '-i', hum, '-filter_complex', 'amix=inputs=2:duration=first', '-y', wav]);
+	});
+}
+
 /** A steady sine, about -20 dBov, so that every frame is loud. */
 export function tone(hz: number, seconds: number): Promise<SpokenAudio> {
 	return cached(['tone', String(hz), String(seconds)], (wav) =>

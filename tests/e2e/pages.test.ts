@@ -1,0 +1,157 @@
+import { mkdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { closeAll, LANGUAGES, launchChromium, VIEWS } from '../support/browser/chromium.ts';
+import { joinStage, listenTo, person } from '../support/browser/people.ts';
+import { ADMIN_TOKEN, RostrumProcess } from '../support/process/rostrum-process.ts';
+import { HOST_TEXT, speechWav } from '../support/speech/wav.ts';
+
+/** Pictures for people to look at; the folder is not committed. */
+const PICTURES = path.resolve(import.meta.dirname, '../.out/pictures');
+
+/** Nothing may stick out sideways: on a phone that is the first thing that breaks. */
+const overflowsSideways = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1);
+
+/** Everything that can be pressed has a name and can be reached by a finger. */
+const unusable = (page: Page) =>
+	page.evaluate(() =>
+		[...document.querySelectorAll('button, a[href], input, select')].flatMap((element) => {
+			const { width, height } = element.getBoundingClientRect();
+			if (width === 0 || height === 0) {
+				return [];
+			}
+			const labelled = element as HTMLInputElement;
+			const name = element.getAttribute('aria-label') ?? element.textContent?.trim() ?? '';
+			const nameless = name === '' && !element.hasAttribute('aria-labelledby') && !labelled.labels?.length && !element.hasAttribute('title');
+			const small = element.matches('button, select') && height < 40;
+			return nameless || small ? [`${element.outerHTML.slice(0, 120)} ${nameless ? 'has no name' : `is ${Math.round(height)} px high`}`] : [];
+		}),
+	);
+
+describe('the pages', () => {
+	let server: RostrumProcess;
+	let browser: Browser;
+	let host: Page;
+	const errors: string[] = [];
+
+	beforeAll(async () => {
+		mkdirSync(PICTURES, { recursive: true });
+		server = await RostrumProcess.start({ mediaPort: 46_200 });
+		browser = await launchChromium({ microphone: speechWav({ voice: 'alto', text: HOST_TEXT }) });
+		await server.room({ id: 'live-now', title: 'The announcement', description: 'What we want to do for this town, and how.' });
+		await server.room({ id: 'tomorrow', title: 'Questions and answers', scheduledAt: new Date(Date.now() + 26 * 3_600_000).toISOString() }, 'scheduled');
+		host = await person(browser);
+		await joinStage(host, (await server.token('live-now', 'host', 'Hana')).url);
+	});
+	afterAll(async () => {
+		await closeAll(browser);
+		await server?.stop();
+	});
+
+	const views = VIEWS.flatMap((view) => LANGUAGES.flatMap((language) => (['light', 'dark'] as const).map((scheme) => ({ view, language, scheme }))));
+
+	it.each(views)('are whole on $view.name in $language, $scheme', async ({ view, language, scheme }) => {
+		const open = async (): Promise<Page> => {
+			const page = await person(browser, {
+				viewport: view.viewport,
+				isMobile: view.isMobile,
+				deviceScaleFactor: view.deviceScaleFactor,
+				locale: language === 'ar' ? 'ar-EG' : 'en-GB',
+				colorScheme: scheme,
+			});
+			page.on('pageerror', (error) => errors.push(`${language} ${view.name}: ${error.message}`));
+			page.on('console', (message) => {
+				if (message.type() === 'error') {
+					errors.push(`${language} ${view.name}: ${message.text()}`);
+				}
+			});
+			return page;
+		};
+		const look = async (page: Page, name: string) => {
+			await page.evaluate(() => document.fonts.ready);
+			const file = path.join(PICTURES, `${name}-${view.name}-${language}-${scheme}.png`);
+			await page.screenshot({ path: file, fullPage: true });
+			expect(statSync(file).size).toBeGreaterThan(5_000);
+			expect(await page.evaluate(() => [document.documentElement.lang.slice(0, 2), document.documentElement.dir])).toEqual([language, language === 'ar' ? 'rtl' : 'ltr']);
+			expect(await overflowsSideways(page), `${name} overflows`).toBe(false);
+			expect(await unusable(page), name).toEqual([]);
+		};
+
+		const page = await open();
+		await page.goto(`${server.url}/`);
+		await page.getByText('The announcement').first().waitFor();
+		await look(page, 'landing');
+
+		await page.goto(`${server.url}/r/tomorrow`);
+		await page.getByText('Questions and answers').first().waitFor();
+		await look(page, 'listen-scheduled');
+
+		await page.goto(`${server.url}/r/live-now`);
+		await page.getByText('Hana').first().waitFor();
+		await look(page, 'listen-before');
+		await page.locator('main button').first().click();
+		await page.waitForFunction(() => (globalThis as unknown as { rostrumPeers: RTCPeerConnection[] }).rostrumPeers[0]?.connectionState === 'connected');
+		await page.getByText(language === 'ar' ? 'يتحدث' : 'Speaking:').first().waitFor();
+		await look(page, 'listen-playing');
+
+		const stage = await open();
+		await stage.goto((await server.token('live-now', 'host', 'Noor', { subject: `noor-${view.name}-${language}-${scheme}` })).url);
+		await stage.getByText('Noor').first().waitFor();
+		await look(stage, 'stage-before');
+		await stage.locator('main button').first().click();
+		await stage.locator('meter, [role=meter], select').first().waitFor();
+		await stage.locator('main button').first().click();
+		await stage.getByText('Hana').first().waitFor();
+		await look(stage, 'stage-on');
+		await stage.context().close();
+
+		await page.goto(`${server.url}/admin`);
+		await page.locator('main input').first().fill(ADMIN_TOKEN);
+		await page.locator('main button').first().click();
+		await page.getByText('Questions and answers').first().waitFor();
+		await look(page, 'admin');
+
+		await page.goto(`${server.url}/r/nowhere`);
+		await page.locator('main h1, main h2, main p').first().waitFor();
+		await look(page, 'no-room');
+		await page.context().close();
+	});
+
+	it('threw no errors and asked nobody outside', () => {
+		// A room that is not there answers 404, which the browser notes by itself.
+		expect(errors.filter((text) => !text.includes('404'))).toEqual([]);
+	});
+
+	it('can be used by keyboard alone', async () => {
+		const page = await person(browser);
+		await page.goto(`${server.url}/r/live-now`);
+		const listen = page.getByRole('button', { name: 'Listen', exact: true });
+		await listen.waitFor();
+		for (let i = 0; i < 15 && !(await listen.evaluate((element) => element === document.activeElement)); i++) {
+			await page.keyboard.press('Tab');
+		}
+		await page.keyboard.press('Enter');
+		await page.getByText('You are listening.').waitFor();
+		await page.getByRole('button', { name: 'Stop' }).press('Space');
+		await page.getByText('Press Listen to hear the room.').waitFor();
+		await page.context().close();
+	});
+
+	it('the listening page is the same for everybody, may be kept by caches, and brings little', async () => {
+		const [one, other] = await Promise.all(['live-now', 'tomorrow'].map((room) => server.call('GET', `/r/${room}`, undefined, null)));
+		expect(await one?.text()).toBe(await other?.text());
+		expect(one?.headers.get('cache-control')).toMatch(/max-age|no-cache|s-maxage/);
+		expect(one?.headers.get('content-security-policy')).toContain("default-src 'none'");
+		const page = await person(browser);
+		let bytes = 0;
+		page.on('response', async (response) => {
+			bytes += Number(response.headers()['content-length'] ?? 0);
+		});
+		await listenTo(page, `${server.url}/r/live-now`);
+		await page.getByText('You are listening.').waitFor();
+		console.log('the listening page brought', bytes, 'bytes as announced in content-length');
+		expect(bytes).toBeLessThan(120_000);
+		await page.context().close();
+	});
+});
