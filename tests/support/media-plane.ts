@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import type { PackingMs } from '../../sfu/contract/media-types.ts';
 import type { ParamsOf, ShardRequestName } from '../../sfu/contract/shard-protocol.ts';
@@ -14,6 +15,8 @@ export interface MediaPlaneOptions extends Partial<Omit<SupervisorOptions, 'medi
 	/** Audience from which `auto` packs 60 ms. Default 200. */
 	thresholdListeners?: number;
 }
+
+const LINK_TIMEOUT_MS = 5_000;
 
 /** A listener with the session it has. */
 export interface SeatedListener {
@@ -41,8 +44,8 @@ export class MediaPlane {
 	readonly programmes: Programmes;
 	readonly #listeners = new Set<RtcListener>();
 	readonly #speakers = new Map<string, { room: Room; participantId: string; number: number; speaker: RtcSpeaker }>();
-	/** Everything that shards were asked, in order. */
-	readonly asked: { shard: number; name: ShardRequestName; params: ParamsOf<ShardRequestName> }[] = [];
+	/** Everything that shards were asked, in order, each with its answer. */
+	readonly asked: { shard: number; name: ShardRequestName; params: ParamsOf<ShardRequestName>; answered: Promise<unknown> }[] = [];
 	#rooms = 0;
 
 	static async start({ mediaPort, thresholdListeners = 200, ...options }: MediaPlaneOptions): Promise<MediaPlane> {
@@ -101,6 +104,7 @@ export class MediaPlane {
 		return room;
 	}
 
+	/** Seats a listener. Resolves when the room's programme reaches their shard, so that nothing said afterwards is missed. */
 	async listen(room: Room, { packingMs, ...options }: RtcListenerOptions & { packingMs?: PackingMs } = {}): Promise<SeatedListener> {
 		let session = { sessionId: '', etag: '' };
 		const listener = await RtcListener.join(async (offer) => {
@@ -109,7 +113,9 @@ export class MediaPlane {
 			return sdp;
 		}, options);
 		this.#listeners.add(listener);
-		return { listener, ...session, shard: Number(session.sessionId.split('-')[0]) };
+		const shard = Number(session.sessionId.split('-')[0]);
+		await this.#linked(room.id, shard);
+		return { listener, ...session, shard };
 	}
 
 	/** On stage under this number, and connected. */
@@ -133,10 +139,8 @@ export class MediaPlane {
 	}
 
 	/** The link over which this room's programme was last connected to the shard. */
-	linkOf(roomId: string, shardIndex: number): string {
-		const connected = this.asked.findLast(
-			({ shard, name, params }) => shard === shardIndex && name === 'upstream.connect' && 'roomId' in params && params.roomId === roomId,
-		);
+	linkOf(roomId: string, shard: number): string {
+		const connected = this.#lastLink(roomId, shard);
 		return connected && 'linkId' in connected.params ? connected.params.linkId : '';
 	}
 
@@ -152,11 +156,27 @@ export class MediaPlane {
 		await this.supervisor.close('the test is over', 2_000);
 	}
 
+	#lastLink(roomId: string, index: number): (typeof this.asked)[number] | undefined {
+		return this.asked.findLast(({ shard, name, params }) => shard === index && name === 'upstream.connect' && 'roomId' in params && params.roomId === roomId);
+	}
+
+	async #linked(roomId: string, shard: number): Promise<void> {
+		for (const deadlineMs = performance.now() + LINK_TIMEOUT_MS; performance.now() < deadlineMs; await sleep(2)) {
+			const link = this.#lastLink(roomId, shard);
+			if (link) {
+				await link.answered;
+				return;
+			}
+		}
+		throw new Error(`${roomId} was not linked to shard ${shard} within ${LINK_TIMEOUT_MS} ms`);
+	}
+
 	#overhear(shard: Shard): void {
 		const request = shard.request.bind(shard);
 		shard.request = (name, params) => {
-			this.asked.push({ shard: shard.assignment?.index ?? -1, name, params });
-			return request(name, params);
+			const answered = request(name, params);
+			this.asked.push({ shard: shard.assignment?.index ?? -1, name, params, answered });
+			return answered;
 		};
 	}
 

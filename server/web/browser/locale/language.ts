@@ -1,15 +1,13 @@
 import { computed, signal } from '@preact/signals';
 import { trusted } from '../sdk/boundary.ts';
 import en from '../i18n/en.ts';
+import { chooseLanguage, directionOf, fill } from './text.ts';
 import type { Messages, PluralKey, TextKey } from './messages.ts';
 
 /** Codes of the files in i18n/, put in by the build: adding a language is adding a file. */
 declare const LANGUAGES: readonly string[];
 
 const STORAGE_KEY = 'rostrum.language';
-/** For browsers that do not know Intl.Locale's text info yet. */
-const RIGHT_TO_LEFT = new Set(['ar', 'arc', 'ckb', 'dv', 'fa', 'he', 'ps', 'sd', 'ug', 'ur', 'yi']);
-
 export const languages = LANGUAGES;
 const current = signal<{ code: string; messages: Messages }>({ code: 'en', messages: en });
 
@@ -26,27 +24,6 @@ const nameOf = (code: string): string => new Intl.DisplayNames([code], { type: '
 
 /** The languages with their own names. */
 export const languageNames: readonly { code: string; name: string }[] = languages.map((code) => ({ code, name: nameOf(code) }));
-
-interface TextInfo {
-	direction?: 'ltr' | 'rtl';
-}
-
-export const directionOf = (code: string): 'ltr' | 'rtl' => {
-	const locale = trusted<Intl.Locale & { getTextInfo?: () => TextInfo; textInfo?: TextInfo }>(new Intl.Locale(code));
-	return (locale.getTextInfo?.() ?? locale.textInfo)?.direction ?? (RIGHT_TO_LEFT.has(locale.language) ? 'rtl' : 'ltr');
-};
-
-/** The first of the wanted languages that is there, by exact code or by language alone. */
-export const chooseLanguage = (wanted: readonly (string | null | undefined)[], offered: readonly string[]): string => {
-	for (const tag of wanted) {
-		const lower = tag?.toLowerCase() ?? '';
-		const match = offered.find((code) => code.toLowerCase() === lower) ?? offered.find((code) => code === lower.split('-')[0]);
-		if (match !== undefined) {
-			return match;
-		}
-	}
-	return offered.includes('en') ? 'en' : (offered[0] ?? 'en');
-};
 
 const stored = (): string | null => {
 	try {
@@ -79,16 +56,6 @@ export const switchLanguage = async (code: string): Promise<void> => {
 	}
 	await show(code);
 };
-
-/**
- * Fills `{name}` in. What is filled in may run in another direction than the text around it (a name, a
- * title), so it is set apart with FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE.
- */
-export const fill = (template: string, values: Readonly<Record<string, string>>): string =>
-	template.replaceAll(/\{(\w+)\}/g, (placeholder, name: string) => {
-		const value = values[name];
-		return value === undefined ? placeholder : `\u2068${value}\u2069`;
-	});
 
 /** The text for a key in the language shown now. Read it while rendering, and the page follows a switch. */
 export const t = (key: TextKey, values: Readonly<Record<string, string>> = {}): string => fill(current.value.messages[key], values);

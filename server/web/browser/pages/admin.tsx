@@ -87,8 +87,10 @@ const RoomCard = ({ room }: { room: RoomResource }) => {
 			<div class="admin-room-head">
 				<div>
 					<StateChip state={state} />
-					<h3 dir="auto">
-						<a href={`/r/${encodeURIComponent(id)}`}>{title}</a>
+					<h3>
+						<a href={`/r/${encodeURIComponent(id)}`}>
+							<bdi>{title}</bdi>
+						</a>
 					</h3>
 					<RoomTimes room={room} />
 					<p class="quiet">

@@ -52,14 +52,16 @@ const bySchedule = (a: RoomResource, b: RoomResource): number => (a.scheduledAt 
 const RoomCard = ({ room }: { room: RoomResource }) => (
 	<li class={`card room-card is-${room.state}`}>
 		<StateChip state={room.state} />
-		<h3 dir="auto">
-			<a href={`/r/${encodeURIComponent(room.id)}`}>{room.title}</a>
+		<h3>
+			<a href={`/r/${encodeURIComponent(room.id)}`}>
+				<bdi>{room.title}</bdi>
+			</a>
 		</h3>
 		<Countdown room={room} />
 		<RoomTimes room={room} />
 		{room.description !== undefined && (
-			<p class="description clamp" dir="auto">
-				{room.description}
+			<p class="description clamp">
+				<bdi>{room.description}</bdi>
 			</p>
 		)}
 		{(room.state === 'live' || room.state === 'open') && (

@@ -187,12 +187,14 @@ const About = () => {
 	return (
 		<section class="about">
 			<StateChip state={room.state} />
-			<h1 dir="auto">{room.title}</h1>
+			<h1>
+				<bdi>{room.title}</bdi>
+			</h1>
 			<Countdown room={room} />
 			<RoomTimes room={room} />
 			{room.description !== undefined && (
-				<p class="description" dir="auto">
-					{room.description}
+				<p class="description">
+					<bdi>{room.description}</bdi>
 				</p>
 			)}
 		</section>

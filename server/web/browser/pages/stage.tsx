@@ -46,7 +46,9 @@ const Heading = () => {
 	return (
 		<section class="about">
 			{room !== null && <StateChip state={room.state} />}
-			<h1 dir="auto">{room?.title ?? t('stageTitle')}</h1>
+			<h1>
+				<bdi>{room?.title ?? t('stageTitle')}</bdi>
+			</h1>
 			{room !== null && <Countdown room={room} />}
 			{room !== null && <RoomTimes room={room} />}
 		</section>

@@ -1,3 +1,4 @@
+import { parseIceServers } from './ice-links.ts';
 import { asProblem, problemOf } from './problem.ts';
 
 /** What a WHEP endpoint answered (draft-ietf-wish-whep). */
@@ -8,28 +9,6 @@ export interface WhepAnswer {
 	/** From `Link: rel="ice-server"`; none unless TURN is configured. */
 	iceServers: RTCIceServer[];
 }
-
-/** ICE servers out of a Link header (RFC 8288; WHEP section on STUN/TURN configuration). */
-export const parseIceServers = (header: string | null): RTCIceServer[] => {
-	const servers: RTCIceServer[] = [];
-	for (const [, url = '', rest = ''] of (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^;,\s]+))*)/g)) {
-		const parameters = new Map<string, string>();
-		for (const [, name = '', quoted, bare] of rest.matchAll(/;\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,\s]+))/g)) {
-			parameters.set(name.toLowerCase(), quoted?.replaceAll(/\\(.)/g, '$1') ?? bare ?? '');
-		}
-		if (parameters.get('rel') !== 'ice-server') {
-			continue;
-		}
-		const username = parameters.get('username');
-		const credential = parameters.get('credential');
-		servers.push({
-			urls: url,
-			...(username === undefined ? {} : { username }),
-			...(credential === undefined ? {} : { credential }),
-		});
-	}
-	return servers;
-};
 
 /**
  * One POST: an offer for a session. A 307 to another node is followed by fetch itself.

@@ -22,6 +22,7 @@ export const ConfirmDialog = () => {
 		}
 	}, [open]);
 	const answer = (yes: boolean) => {
+		dialog.current?.close();
 		asked.value = null;
 		open?.answer(yes);
 	};
