@@ -55,6 +55,11 @@ const readManifest = async (file: string): Promise<AssetManifest | null> => {
 	}
 };
 
+const allThere = async (outDir: string, { files }: AssetManifest): Promise<boolean> => {
+	const present = new Set(await readdir(path.join(outDir, 'assets')).catch(() => []));
+	return files.every((name) => present.has(name) && present.has(`${name}.gz`) && present.has(`${name}.br`));
+};
+
 /**
  * Builds the pages into `<outDir>/assets`, with content hashes in all names and `.gz` and `.br` beside each file.
  * Safe to run in several processes at once: files are moved into place, the manifest last.
@@ -63,7 +68,7 @@ export async function buildAssets({ outDir = DEFAULT_ASSET_DIR, minify = true }:
 	const hash = await sourceHash(minify);
 	const manifestFile = path.join(outDir, `manifest-${hash}.json`);
 	const known = await readManifest(manifestFile);
-	if (known !== null) {
+	if (known !== null && (await allThere(outDir, known))) {
 		return known;
 	}
 	await mkdir(path.join(outDir, 'assets'), { recursive: true });
@@ -74,8 +79,8 @@ export async function buildAssets({ outDir = DEFAULT_ASSET_DIR, minify = true }:
 		for (const name of await readdir(scratch)) {
 			await rename(path.join(scratch, name), path.join(outDir, 'assets', name));
 		}
-		await writeFile(path.join(outDir, 'manifest.tmp'), JSON.stringify(manifest, undefined, '\t'));
-		await rename(path.join(outDir, 'manifest.tmp'), manifestFile);
+		await writeFile(path.join(scratch, 'manifest.json'), JSON.stringify(manifest, undefined, '\t'));
+		await rename(path.join(scratch, 'manifest.json'), manifestFile);
 		await prune(outDir);
 		return manifest;
 	} finally {

@@ -50,7 +50,10 @@ export class Edge {
 	readonly #routers = new Map<string, Promise<EdgeRouter>>();
 	/** The routers that are ready, for the packet path. */
 	readonly #ready: EdgeRouter[] = [];
+	/** Oldest first. */
 	readonly #upstreams = new Map<string, UpstreamLink>();
+	/** Ids of links whose first half is being made. */
+	readonly #makingUpstreams = new Set<string>();
 	#intake: Promise<Intake> | undefined;
 	/** The link whose packets are taken. */
 	#current: UpstreamLink | undefined;
@@ -116,29 +119,37 @@ export class Edge {
 
 	/** First half of a link; see `UpstreamLink`. */
 	async createUpstream(linkId: string, srtp: boolean): Promise<LinkEndpoint> {
-		const { router, direct } = await (this.#intake ??= this.#openIntake());
-		const link: UpstreamLink = await UpstreamLink.create({
-			router,
-			direct,
-			linkId,
-			srtp,
-			ports: this.#options.link,
-			onPacket: (index, packet) => {
-				if (this.#current === link) {
-					this.#onUpstreamPacket(index, packet);
-				}
-			},
-		});
-		if (this.#closed) {
-			link.close();
-			throw new SfuError('room_unknown', 'the room closed while the link was made');
+		this.closeUpstream(linkId, 'made again');
+		this.#makingUpstreams.add(linkId);
+		try {
+			const { router, direct } = await (this.#intake ??= this.#openIntake());
+			const link: UpstreamLink = await UpstreamLink.create({
+				router,
+				direct,
+				linkId,
+				srtp,
+				ports: this.#options.link,
+				onPacket: (index, packet) => {
+					if (this.#current === link) {
+						this.#onUpstreamPacket(index, packet);
+					}
+				},
+			});
+			if (this.#closed || !this.#makingUpstreams.has(linkId)) {
+				link.close();
+				throw new SfuError('room_unknown', 'the link was closed while it was made');
+			}
+			this.#upstreams.set(linkId, link);
+			return link.local;
+		} finally {
+			this.#makingUpstreams.delete(linkId);
 		}
-		this.#upstreams.get(linkId)?.close();
-		this.#upstreams.set(linkId, link);
-		return link.local;
 	}
 
-	/** Second half: from now on the programme comes over this link, and the former one is closed. */
+	/**
+	 * Second half: from now on the programme comes over this link, and every older one is closed. An older one
+	 * whose connection comes through late finds itself closed, so that the newest wins in any order.
+	 */
 	async connectUpstream(linkId: string, remote: LinkEndpoint, voices: readonly LinkedVoice[]): Promise<void> {
 		const link = this.#upstreams.get(linkId);
 		if (!link) {
@@ -154,18 +165,21 @@ export class Edge {
 			link.close();
 			throw new SfuError('room_unknown', 'the link was closed while it was connected');
 		}
-		const former = this.#current;
 		this.#current = link;
 		this.#stalled = false;
 		for (const router of this.#ready) {
 			router.setUpstream(linkId);
 		}
-		if (former) {
-			this.closeUpstream(former.id, 'replaced');
+		for (const { id } of this.#upstreams.values()) {
+			if (id === linkId) {
+				break;
+			}
+			this.closeUpstream(id, 'replaced');
 		}
 	}
 
 	closeUpstream(linkId: string, reason: string): void {
+		this.#makingUpstreams.delete(linkId);
 		const link = this.#upstreams.get(linkId);
 		if (link) {
 			this.#upstreams.delete(linkId);
@@ -264,10 +278,12 @@ export class Edge {
 	}
 
 	async #openIntake(): Promise<Intake> {
+		let router: types.Router | undefined;
 		try {
-			const router = await this.#options.worker.createRouter({ mediaCodecs: [opusRouterCodec(STAGE_PAYLOAD_TYPE)] });
+			router = await this.#options.worker.createRouter({ mediaCodecs: [opusRouterCodec(STAGE_PAYLOAD_TYPE)] });
 			return { router, direct: await router.createDirectTransport() };
 		} catch (error) {
+			router?.close();
 			this.#intake = undefined;
 			throw error;
 		}

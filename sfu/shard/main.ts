@@ -14,6 +14,9 @@ const log = pino({ level: process.env['ROSTRUM_SHARD_LOG_LEVEL'] ?? 'info' });
 
 // The node is gone: nobody can be told anything, and nobody may be served by a shard without its node.
 process.on('disconnect', () => process.exit(0));
+if (!process.connected) {
+	process.exit(0); // It went while our modules were loaded, and that is not announced again.
+}
 // Signals meant for the node's terminal do not concern a shard; the node ends it over the channel.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);

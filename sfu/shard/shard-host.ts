@@ -31,7 +31,11 @@ export class ShardHost {
 	readonly #log: Logger;
 	readonly #emit: ShardHostOptions['emit'];
 	readonly #origins = new Map<string, Origin>();
+	/** Rooms whose origin is being made, each with a mark of the attempt that counts. */
+	readonly #opening = new Map<string, symbol>();
 	readonly #edges = new Map<string, Edge>();
+	/** Joins under way. */
+	#joining = 0;
 	#assigned: Assigned | undefined;
 	#joinsTotal = 0;
 	#joinsFailedTotal = 0;
@@ -63,7 +67,9 @@ export class ShardHost {
 
 		'origin.open': async ({ roomId, voices, onAir }) => {
 			const { transports, sessions, linkPortMin, linkPortMax } = this.#as('stage');
-			this.#origins.get(roomId)?.close('opened again');
+			this.#closeOrigin(roomId, 'opened again');
+			const attempt = Symbol(roomId);
+			this.#opening.set(roomId, attempt);
 			const origin = await Origin.create({
 				worker: this.#worker,
 				roomId,
@@ -75,6 +81,11 @@ export class ShardHost {
 				log: this.#log,
 				emit: this.#emit,
 			});
+			if (this.#opening.get(roomId) !== attempt) {
+				origin.close('overtaken');
+				throw new SfuError('room_unknown', 'the origin was closed or opened again while it was made');
+			}
+			this.#opening.delete(roomId);
 			this.#origins.set(roomId, origin);
 			return { rtpCapabilities: origin.rtpCapabilities };
 		},
@@ -83,12 +94,8 @@ export class ShardHost {
 			return {};
 		},
 		'origin.close': ({ roomId }) => {
-			const origin = this.#origins.get(roomId);
-			if (origin) {
-				this.#origins.delete(roomId);
-				this.#closedPackets.received += origin.packetsReceived;
-				origin.close('room closed');
-			}
+			this.#opening.delete(roomId);
+			this.#closeOrigin(roomId, 'room closed');
 			return {};
 		},
 		'speaker.add': ({ roomId, participantId, number }) => {
@@ -171,9 +178,11 @@ export class ShardHost {
 		},
 		'listener.join': async ({ roomId, sessionId, offer, packingMs }) => {
 			const { maxListeners, sessions } = this.#as('listener');
+			this.#joining++;
 			try {
 				const edge = this.#edge(roomId);
-				if (sessions.size >= maxListeners) {
+				// With those under way, this one among them: a place is taken before it is granted.
+				if (sessions.size + this.#joining > maxListeners) {
 					throw new SfuError('shard_full', 'this shard has as many listeners as it may have');
 				}
 				const answer = await edge.join(sessionId, offer, packingMs);
@@ -182,6 +191,8 @@ export class ShardHost {
 			} catch (error) {
 				this.#joinsFailedTotal++;
 				throw error;
+			} finally {
+				this.#joining--;
 			}
 		},
 
@@ -198,6 +209,15 @@ export class ShardHost {
 		this.#assigned?.sampler.close();
 		for (const part of [...this.#origins.values(), ...this.#edges.values()]) {
 			part.close(reason);
+		}
+	}
+
+	#closeOrigin(roomId: string, reason: string): void {
+		const origin = this.#origins.get(roomId);
+		if (origin) {
+			this.#origins.delete(roomId);
+			this.#closedPackets.received += origin.packetsReceived;
+			origin.close(reason);
 		}
 	}
 

@@ -39,6 +39,8 @@ export class Origin {
 	readonly #director: Director;
 	readonly #speakers = new Map<string, Speaker>();
 	readonly #downstreams = new Map<string, DownstreamLink>();
+	/** Ids of links that are being made. */
+	readonly #makingDownstreams = new Set<string>();
 	#packetsReceived = 0;
 	#talkersChanged = false;
 	#talkersSentAtMs = -Infinity;
@@ -136,16 +138,23 @@ export class Origin {
 	/** The sending half of a link: made towards an edge that already listens at `remote`. */
 	async createDownstream(linkId: string, remote: LinkEndpoint): Promise<LinkEndpoint & { voices: LinkedVoice[] }> {
 		this.closeDownstream(linkId, 'made again');
-		const link = await DownstreamLink.create({ router: this.#router, producers: this.#voices, ports: this.#options.linkPorts, remote });
-		if (this.#closed) {
-			link.close();
-			throw new SfuError('room_unknown', 'the room closed while the link was made');
+		this.#makingDownstreams.add(linkId);
+		try {
+			const link = await DownstreamLink.create({ router: this.#router, producers: this.#voices, ports: this.#options.linkPorts, remote });
+			if (this.#closed || !this.#makingDownstreams.has(linkId)) {
+				link.close();
+				throw new SfuError('room_unknown', 'the link was closed while it was made');
+			}
+			this.#downstreams.set(linkId, link);
+			return { ...link.local, voices: link.voices };
+		} finally {
+			this.#makingDownstreams.delete(linkId);
 		}
-		this.#downstreams.set(linkId, link);
-		return { ...link.local, voices: link.voices };
 	}
 
+	/** Also takes back one that is being made. */
 	closeDownstream(linkId: string, reason: string): void {
+		this.#makingDownstreams.delete(linkId);
 		const link = this.#downstreams.get(linkId);
 		if (link) {
 			this.#downstreams.delete(linkId);

@@ -100,8 +100,17 @@ export class Speaker {
 			throw new SfuError('producer_unknown', 'this person sends no audio at the moment');
 		}
 		const consumer = await transport.consume({ producerId: producer.id, rtpCapabilities }).catch(badRtp);
-		this.#heard.get(other.#options.participantId)?.close();
-		this.#heard.set(other.#options.participantId, consumer);
+		if (consumer.closed) {
+			throw new SfuError('transport_unknown', 'the recv transport or the audio went away meanwhile; consume again');
+		}
+		const { participantId } = other.#options;
+		this.#heard.get(participantId)?.close();
+		this.#heard.set(participantId, consumer);
+		consumer.observer.once('close', () => {
+			if (this.#heard.get(participantId) === consumer) {
+				this.#heard.delete(participantId);
+			}
+		});
 		return { consumerId: consumer.id, producerId: producer.id, rtpParameters: consumer.rtpParameters };
 	}
 
@@ -112,7 +121,6 @@ export class Speaker {
 		const transport = await transports(router);
 		try {
 			await transport.connect({ dtlsParameters: offer.dtlsParameters });
-			this.#session?.close('replaced');
 			await this.#produceOn(transport, offer.rtpParameters);
 			const session = new WebRtcSession({
 				id: sessionId,
@@ -128,7 +136,9 @@ export class Speaker {
 					}
 				},
 			});
-			this.#session = session;
+			const former = this.#session;
+			this.#session = session; // First, so that the former one's end is not taken for the speaker's.
+			former?.close('replaced');
 			return { sdp: writePublishAnswer({ offer, sessionNumber: randomBytes(4).readUInt32BE(), ...transportOf(transport) }), etag: session.etag };
 		} catch (error) {
 			transport.close();
@@ -173,6 +183,9 @@ export class Speaker {
 		});
 		if (this.#muted !== producer.paused) {
 			await this.setMuted(this.#muted); // It changed while the producer was made.
+			if (this.#producer !== producer) {
+				throw gone(); // Closed or replaced meanwhile: the director must not hear of this one any more.
+			}
 		}
 		const sendsLevels = rtpParameters.headerExtensions?.some(({ uri }) => uri === LEVEL_EXTENSION_URI) ?? false;
 		const levelExtensionId = tap.rtpParameters.headerExtensions?.find(({ uri }) => uri === LEVEL_EXTENSION_URI)?.id;

@@ -62,7 +62,7 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 		this.#requestTimeoutMs = requestTimeoutMs;
 		this.#child = fork(ENTRY, [], {
 			execArgv: [],
-			env: { ...process.env, ...env },
+			env: { ...withoutSettings(process.env), ...env },
 			serialization: 'advanced',
 			// A session of its own: Ctrl-C in the terminal must reach the node alone, which then ends its
 			// shards politely. A shard whose node is gone notices the closed channel and leaves.
@@ -72,9 +72,12 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 		this.#log = log.child({ shardPid: this.#child.pid });
 		this.#child.on('message', (message) => this.#onMessage(message as ShardMessage));
 		this.#child.once('exit', (code, signal) => this.#onGone(code, signal));
-		this.#child.once('error', (error) => {
-			this.#log.error({ err: error }, 'a shard process could not be started');
-			this.#onGone(null, null);
+		// Stays on: a second error without a listener would end the node.
+		this.#child.on('error', (error) => {
+			this.#log.error({ err: error }, 'a shard process could not be started or reached');
+			if (this.#child.pid === undefined) {
+				this.#onGone(null, null);
+			}
 		});
 		this.#forwardLog(this.#child.stdout);
 		this.#forwardLog(this.#child.stderr);
@@ -144,6 +147,9 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 	}
 
 	#onMessage(message: ShardMessage): void {
+		if (this.#state === 'gone') {
+			return; // Words of the dead may still be in the channel; they are about things that are no more.
+		}
 		switch (message.kind) {
 			case 'result':
 				this.#settle(message.id)?.resolve(message.result);
@@ -213,6 +219,11 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 			this.#log[write](rest, msg);
 		});
 	}
+}
+
+/** The node's settings, secrets among them, are none of the business of processes that read strangers' packets. */
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+	return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('ROSTRUM_') && name !== 'REDIS_URL'));
 }
 
 function parseLogLine(line: string): ({ level: number; msg: string } & Record<string, unknown>) | undefined {

@@ -34,22 +34,33 @@ interface Slot {
 	readonly assignment: ShardAssignment;
 	shard: Shard | undefined;
 	recentDeaths: number[];
+	/** Looks at the shard since its last report. */
+	silentLooks: number;
 }
 
 /** More deaths than this of one slot within the window and its next start waits: something is broken, not unlucky. */
 const DEATHS_BEFORE_BACKOFF = 3;
 const DEATH_WINDOW_MS = 10_000;
 const BACKOFF_MS = 2_000;
+/** A process that has not come so far by then never will. */
+const START_MS = 30_000;
+/** Shards report every second; this long without a report is death, although the process may still be there. */
+const SILENCE_MS = 3_000;
+const LOOK_MS = 500;
 
 /**
  * Starts a node's shards, watches them, and puts a warm spare in a dead one's place: same index, same port.
- * A worker that dies takes its shard with it, so that there is one failure to handle.
+ * A worker that dies takes its shard with it, and a shard or worker that hangs is killed, so that there is one
+ * failure to handle.
  */
 export class Supervisor extends EventEmitter<SupervisorEvents> {
 	readonly #options: SupervisorOptions;
 	readonly #log: Logger;
 	readonly #slots: Slot[] = [];
 	readonly #spares = new Set<Shard>();
+	/** Every process started here that has not gone, whatever it is used for. */
+	readonly #living = new Set<Shard>();
+	readonly #watch: NodeJS.Timeout;
 	#closing = false;
 
 	/** Resolves when every shard has its port. Rejects if one cannot start at all. */
@@ -70,8 +81,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		this.#options = options;
 		this.#log = options.log.child({ part: 'supervisor' });
 		for (let index = 0; index < options.stageShards + options.listenerShards; index++) {
-			this.#slots.push({ assignment: this.#assignmentOf(index), shard: undefined, recentDeaths: [] });
+			this.#slots.push({ assignment: this.#assignmentOf(index), shard: undefined, recentDeaths: [], silentLooks: 0 });
 		}
+		this.#watch = setInterval(() => this.#killSilent(), LOOK_MS).unref();
 	}
 
 	/** The living, assigned shard at this index. */
@@ -99,14 +111,13 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		return [...this.#spares].filter((spare) => spare.isReady).length;
 	}
 
+	/** Resolves when no process is left. Those without listeners or speakers have nobody to say goodbye to. */
 	async close(reason: string, deadlineMs: number): Promise<void> {
 		this.#closing = true;
-		const spares = [...this.#spares];
+		clearInterval(this.#watch);
 		this.#spares.clear();
-		for (const spare of spares) {
-			spare.kill();
-		}
-		await Promise.all(this.shards().map((shard) => shard.close(reason, deadlineMs)));
+		const inUse = new Set(this.shards());
+		await Promise.all([...this.#living].map((shard) => shard.close(reason, inUse.has(shard) ? deadlineMs : 0)));
 	}
 
 	#assignmentOf(index: number): ShardAssignment {
@@ -126,7 +137,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 
 	#spawn(): Shard {
 		const { log, requestTimeoutMs, workerBin, workerLogLevel } = this.#options;
-		return Shard.spawn({
+		const shard = Shard.spawn({
 			log,
 			requestTimeoutMs,
 			env: {
@@ -135,6 +146,17 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 				ROSTRUM_SHARD_LOG_LEVEL: log.level,
 			},
 		});
+		this.#living.add(shard);
+		const tooLate = setTimeout(() => {
+			this.#log.error({ shardProcess: shard.pid, startMs: START_MS }, 'a shard process does not start; killing it');
+			shard.kill();
+		}, START_MS).unref();
+		shard.once('ready', () => clearTimeout(tooLate));
+		shard.once('gone', () => {
+			clearTimeout(tooLate);
+			this.#living.delete(shard);
+		});
+		return shard;
 	}
 
 	async #fill(slot: Slot, shard: Shard): Promise<void> {
@@ -147,10 +169,31 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 			throw new Error(`shard ${index} went away while it started`);
 		}
 		slot.shard = shard;
-		shard.on('event', (name, data) => this.emit('shardEvent', index, name, data));
+		slot.silentLooks = 0;
+		shard.on('event', (name, data) => {
+			if (name === 'shard.stats') {
+				slot.silentLooks = 0;
+			}
+			this.emit('shardEvent', index, name, data);
+		});
 		shard.once('gone', ({ code, signal }) => this.#onGone(slot, code, signal));
 		this.#log.info({ shard: index, role, port: slot.assignment.mediaPort, shardProcess: shard.pid, workerProcess: shard.workerPid, tookMs: Math.round(performance.now() - startedAt) }, 'shard up');
 		this.emit('shardUp', shard, index, role);
+	}
+
+	/**
+	 * A shard that hangs (stopped, deadlocked, its worker stuck) dies of nothing by itself. Its reports need both
+	 * its processes, so silence tells of either. Looks are counted and not time, so that a node that was itself
+	 * held up does not take its shards for dead.
+	 */
+	#killSilent(): void {
+		for (const slot of this.#slots) {
+			if (slot.shard && ++slot.silentLooks > SILENCE_MS / LOOK_MS) {
+				this.#log.error({ shard: slot.assignment.index, shardProcess: slot.shard.pid, silenceMs: SILENCE_MS }, 'a shard hangs; killing it');
+				slot.silentLooks = 0;
+				slot.shard.kill();
+			}
+		}
 	}
 
 	#onGone(slot: Slot, code: number | null, signal: NodeJS.Signals | null): void {
@@ -185,8 +228,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		this.#refillSpares();
 	}
 
+	/** A ready one, else the one that has been starting for longest: it is ahead of a new one. */
 	#takeSpare(): Shard | undefined {
-		const spare = [...this.#spares].find((candidate) => candidate.isReady);
+		const spares = [...this.#spares];
+		const spare = spares.find((candidate) => candidate.isReady) ?? spares[0];
 		if (spare) {
 			this.#spares.delete(spare);
 		}

@@ -117,6 +117,7 @@ const ar: Messages = {
 	leave: 'غادر المنصة',
 	leaveQuestion: 'هل تغادر المنصة؟',
 	you: 'أنت',
+	stageFull: 'المنصة ممتلئة. نعيد المحاولة تلقائيًا…',
 	stageReconnecting: 'انقطع الاتصال بالمنصة. نعمل على استعادته ومكانك محفوظ.',
 	stageMediaAway: 'يُعاد تشغيل خادم الصوت. لحظة من فضلك…',
 	stageMediaConnecting: 'جارٍ توصيل الصوت…',

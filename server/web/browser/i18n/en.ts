@@ -109,6 +109,7 @@ const en = {
 	leave: 'Leave the stage',
 	leaveQuestion: 'Leave the stage?',
 	you: 'you',
+	stageFull: 'The stage is full. Trying again by itself…',
 	stageReconnecting: 'The connection to the stage was lost. Getting it back; your place is kept.',
 	stageMediaAway: 'The media server is starting again. A moment…',
 	stageMediaConnecting: 'Connecting the sound…',

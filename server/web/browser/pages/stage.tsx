@@ -129,7 +129,7 @@ const airText = (muted: boolean): TextKey => {
 const connectionText = (): TextKey | null => {
 	const view = model.view.value;
 	if (view?.state === 'connecting') {
-		return 'joining';
+		return view.delayedBecause === 'stage_full' ? 'stageFull' : view.delayedBecause === null ? 'joining' : 'listenServerAway';
 	}
 	if (view?.state === 'reconnecting') {
 		return 'stageReconnecting';

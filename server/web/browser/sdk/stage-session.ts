@@ -11,6 +11,8 @@ export interface StageView {
 	readonly state: StageState;
 	/** Why it is `left`: `left`, `kicked`, `replaced`, `room_ended`, `token_invalid`, … */
 	readonly leftBecause: string | null;
+	/** Why it is still `connecting` or `reconnecting`, where the server said so: `stage_full`, `shutting_down`, … */
+	readonly delayedBecause: string | null;
 	readonly participantId: string | null;
 	/** One's own number in the roster. */
 	readonly number: number | null;
@@ -45,6 +47,7 @@ export interface StageSessionOptions {
 const EMPTY: StageView = {
 	state: 'idle',
 	leftBecause: null,
+	delayedBecause: null,
 	participantId: null,
 	number: null,
 	role: null,
@@ -158,7 +161,9 @@ export class StageSession extends Emitter<StageSessionEvents> {
 			this.#setMuted(true);
 			this.#change({ mutedBy: by });
 		});
-		socket.on('lost', () => this.#change({ state: this.#view.participantId === null ? 'connecting' : 'reconnecting' }));
+		socket.on('lost', ({ code }) =>
+			this.#change({ state: this.#view.participantId === null ? 'connecting' : 'reconnecting', delayedBecause: code }),
+		);
 		socket.on('ended', ({ code }) => this.#end(code));
 		this.#media.on('state', ({ state }) => this.#change({ media: state }));
 		this.#media.on('blocked', () => this.emit('blocked', {}));
@@ -167,7 +172,7 @@ export class StageSession extends Emitter<StageSessionEvents> {
 	#welcomed(welcome: StageEvent<'welcome'>): void {
 		const { participantId, number, role, room, listenerCount, roster } = welcome;
 		const first = this.#view.participantId === null;
-		this.#change({ state: 'on-stage', participantId, number, role, room, listenerCount });
+		this.#change({ state: 'on-stage', delayedBecause: null, participantId, number, role, room, listenerCount });
 		// A mute that could not be told while the socket was away must win over what the server remembers.
 		if (!first && this.#view.muted && roster.some(({ id, muted }) => id === participantId && !muted)) {
 			this.#change({ roster });

@@ -2,12 +2,15 @@ import type { StageEvent, StageEventName, StageMethod, StageParams, StageResults
 import { parseTrusted, trusted } from './boundary.ts';
 import { LISTEN_BACKOFF, retryDelayMs, STAGE_BACKOFF } from './backoff.ts';
 import { Emitter } from './emitter.ts';
-import { ProblemError } from './problem.ts';
+import { asProblem, ProblemError, problemOf } from './problem.ts';
 
 const SUBPROTOCOL = 'rostrum.stage.v1';
 const REQUEST_TIMEOUT_MS = 5_000;
 /** From opening the socket to its `welcome`. */
 const WELCOME_TIMEOUT_MS = 8_000;
+
+/** Refusals of the handshake after which the same token need not try again. */
+const FINAL_STATUS: ReadonlySet<number> = new Set([401, 403, 404, 409, 410]);
 
 /** Why the server will not have this token's owner (again); other close codes are losses, to be healed. */
 const FINAL_CLOSE_CODES: ReadonlyMap<number, string> = new Map([
@@ -23,8 +26,8 @@ const FINAL_CLOSE_CODES: ReadonlyMap<number, string> = new Map([
 ]);
 
 export type StageSocketEvents = { [E in StageEventName]: StageEvent<E> } & {
-	/** The socket is gone; the next try comes in `retryInMs`. */
-	lost: { retryInMs: number };
+	/** The socket is gone, or did not open; the next try comes in `retryInMs`. `code` is why, where the server said so. */
+	lost: { retryInMs: number; code: string | null };
 	/** Over for good. `code` is the server's last word, or what the close code means. */
 	ended: { code: string; detail: string };
 };
@@ -72,7 +75,7 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 			return;
 		}
 		clearTimeout(this.#retryTimer);
-		const url = new URL(`/v1/rooms/${encodeURIComponent(this.#options.room)}/stage`, this.#options.baseUrl);
+		const url = this.#url();
 		url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
 		url.searchParams.set('access_token', this.#options.token);
 		const socket = new WebSocket(url, [SUBPROTOCOL]);
@@ -141,6 +144,23 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 		socket?.close(1000);
 	}
 
+	#url(): URL {
+		return new URL(`/v1/rooms/${encodeURIComponent(this.#options.room)}/stage`, this.#options.baseUrl);
+	}
+
+	/**
+	 * Why the handshake failed: a page is told nothing but 1006, so the same GET asks again without `Upgrade`.
+	 * It passes the same checks and answers 400 if they all pass.
+	 */
+	async #whyRefused(): Promise<ProblemError | null> {
+		try {
+			const response = await fetch(this.#url(), { headers: { authorization: `Bearer ${this.#options.token}` }, cache: 'no-store' });
+			return response.ok || response.status === 400 ? null : await problemOf(response);
+		} catch (error) {
+			return asProblem(error);
+		}
+	}
+
 	#frame(data: string): void {
 		// The server's frames follow the shared protocol types; a broken one is a loss like any other.
 		let frame: StageServerFrame;
@@ -187,15 +207,31 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 			this.emit('ended', { code: final, detail: bye?.detail ?? reason });
 			return;
 		}
-		const nowMs = performance.now();
 		if (wasReady) {
-			this.#lostAtMs = nowMs;
+			this.#lostAtMs = performance.now();
+			this.#retry(null);
+		} else {
+			void this.#whyRefused().then((problem) => {
+				if (this.#closed || this.#socket !== undefined) {
+					return;
+				}
+				if (problem !== null && FINAL_STATUS.has(problem.status)) {
+					this.#closed = true;
+					this.emit('ended', { code: problem.code, detail: problem.message });
+				} else {
+					this.#retry(problem);
+				}
+			});
 		}
+	}
+
+	#retry(problem: ProblemError | null): void {
 		// While the place on stage is kept every second counts; afterwards there is no hurry.
-		const policy = nowMs - this.#lostAtMs < this.#graceMs ? STAGE_BACKOFF : LISTEN_BACKOFF;
-		const retryInMs = retryDelayMs(this.#attempt++, this.#options.random, policy);
+		const policy = performance.now() - this.#lostAtMs < this.#graceMs ? STAGE_BACKOFF : LISTEN_BACKOFF;
+		const retryInMs = retryDelayMs(this.#attempt++, this.#options.random, policy, problem?.retryAfterMs);
+		clearTimeout(this.#retryTimer);
 		this.#retryTimer = setTimeout(() => this.open(), retryInMs);
-		this.emit('lost', { retryInMs });
+		this.emit('lost', { retryInMs, code: problem?.code ?? null });
 	}
 
 	#clear(): void {
