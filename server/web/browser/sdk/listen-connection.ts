@@ -10,6 +10,13 @@ export interface ListenConnectionEvents {
 	dead: { reason: string };
 }
 
+export interface CloseOptions {
+	/** Whether to leave there, too (default); needless where the server has ended the session. */
+	tellServer?: boolean;
+	/** Without waiting for the server's answer: the page is about to be gone. */
+	atOnce?: boolean;
+}
+
 /** An endpoint that answers must also let media through within this time. */
 const CONNECT_TIMEOUT_MS = 8_000;
 const POST_TIMEOUT_MS = 10_000;
@@ -61,7 +68,7 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 			const answer = await postOffer(url, offer.sdp ?? '', this.#token, AbortSignal.timeout(POST_TIMEOUT_MS));
 			this.#sessionUrl = answer.sessionUrl;
 			if (this.#closed) {
-				this.#deleteSession();
+				void this.#deleteSession();
 				return;
 			}
 			if (answer.iceServers.length > 0) {
@@ -100,16 +107,22 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 		return this.#active().some(({ receiver }) => receiver.getSynchronizationSources().length > 0);
 	}
 
-	/** @param tellServer whether to leave there, too; needless where the server has ended the session */
-	close(tellServer = true): void {
+	/** Twice is once. */
+	close({ tellServer = true, atOnce = false }: CloseOptions = {}): void {
 		if (this.#closed) {
 			return;
 		}
 		this.#closed = true;
 		clearTimeout(this.#timer);
-		this.#peer.close();
-		if (tellServer) {
-			this.#deleteSession();
+		for (const track of this.tracks) {
+			track.stop();
+		}
+		const told = tellServer ? this.#deleteSession() : Promise.resolve();
+		if (atOnce) {
+			this.#peer.close();
+		} else {
+			// Closing says goodbye over DTLS, which ends the session there; a DELETE that came later would find nothing.
+			void told.then(() => this.#peer.close());
 		}
 	}
 
@@ -139,10 +152,11 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 		}
 	}
 
-	#deleteSession(): void {
-		if (this.#sessionUrl !== null) {
-			deleteSession(this.#sessionUrl, this.#token);
-			this.#sessionUrl = null;
+	async #deleteSession(): Promise<void> {
+		const url = this.#sessionUrl;
+		this.#sessionUrl = null;
+		if (url !== null) {
+			await deleteSession(url, this.#token);
 		}
 	}
 }

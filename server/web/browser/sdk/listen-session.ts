@@ -1,7 +1,7 @@
 import { LISTEN_BACKOFF, retryDelayMs } from './backoff.ts';
 import { Emitter } from './emitter.ts';
 import { LevelMeter } from './level-meter.ts';
-import { ListenConnection } from './listen-connection.ts';
+import { type CloseOptions, ListenConnection } from './listen-connection.ts';
 import { asProblem, type ProblemError } from './problem.ts';
 import { NO_TOTALS, type Quality, qualityBetween } from './quality.ts';
 import { SpeakerTracker } from './speaker-tracker.ts';
@@ -348,7 +348,7 @@ export class ListenSession extends Emitter<ListenEvents> {
 		this.#page.abort();
 		this.#page = undefined;
 		// The end of a room ends its sessions: a whole audience that says goodbye would only be a second storm.
-		this.#leave(state !== 'ended');
+		this.#leave({ tellServer: state !== 'ended' });
 		for (const timer of this.#timers) {
 			clearInterval(timer);
 		}
@@ -360,11 +360,11 @@ export class ListenSession extends Emitter<ListenEvents> {
 		this.#setState(state, problem);
 	}
 
-	#leave(tellServer = true): void {
+	#leave(options: CloseOptions = {}): void {
 		clearTimeout(this.#retryTimer);
 		this.#retryTimer = undefined;
-		this.#next?.close(tellServer);
-		this.#current?.close(tellServer);
+		this.#next?.close(options);
+		this.#current?.close(options);
 		this.#next = undefined;
 		this.#current = undefined;
 		this.#speakers.clear();
@@ -388,7 +388,7 @@ export class ListenSession extends Emitter<ListenEvents> {
 			},
 			{ signal },
 		);
-		window.addEventListener('pagehide', () => this.#leave(), { signal });
+		window.addEventListener('pagehide', () => this.#leave({ atOnce: true }), { signal });
 		window.addEventListener(
 			'pageshow',
 			(event) => {

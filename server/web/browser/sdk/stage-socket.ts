@@ -154,7 +154,11 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 	 */
 	async #whyRefused(): Promise<ProblemError | null> {
 		try {
-			const response = await fetch(this.#url(), { headers: { authorization: `Bearer ${this.#options.token}` }, cache: 'no-store' });
+			const response = await fetch(this.#url(), {
+				headers: { authorization: `Bearer ${this.#options.token}` },
+				cache: 'no-store',
+				signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+			});
 			return response.ok || response.status === 400 ? null : await problemOf(response);
 		} catch (error) {
 			return asProblem(error);

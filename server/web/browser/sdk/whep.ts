@@ -38,10 +38,11 @@ export const postOffer = async (url: string, sdp: string, token: string | undefi
 };
 
 /** Ends a session. Works while the page goes away, too; nothing can be done about a failure, so none is told. */
-export const deleteSession = (sessionUrl: string, token: string | undefined): void => {
-	fetch(sessionUrl, {
+export const deleteSession = async (sessionUrl: string, token: string | undefined): Promise<void> => {
+	await fetch(sessionUrl, {
 		method: 'DELETE',
 		keepalive: true,
+		signal: AbortSignal.timeout(2_000),
 		...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
 	}).catch(() => undefined);
 };
