@@ -40,6 +40,8 @@ const node = await RostrumNode.start(config, log).catch((error: unknown) => {
 	process.exit(1);
 });
 
+process.on('exit', () => node.supervisor.killAll());
+
 let signals = 0;
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 	process.on(signal, () => {

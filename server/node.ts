@@ -39,6 +39,11 @@ interface Parts {
 	url: () => string;
 }
 
+type Undo = (() => Promise<unknown> | void)[];
+
+/** Kept of the time to close for requests that are still being answered. */
+const ANSWERS_MS = 250;
+
 /** One running node: every part, put together. `main.ts` gives it its process, tests give it a port of their own. */
 export class RostrumNode {
 	readonly app: FastifyInstance;
@@ -58,7 +63,7 @@ export class RostrumNode {
 	static async start(config: Config, log: Logger): Promise<RostrumNode> {
 		const dataDir = path.resolve(config.dataDir);
 		await mkdir(dataDir, { recursive: true, mode: 0o700 });
-		const undo: (() => Promise<unknown> | void)[] = [];
+		const undo: Undo = [];
 		try {
 			const store = await DiskRoomStore.open({ file: path.join(dataDir, 'rostrum.db') });
 			undo.push(() => store.close());
@@ -69,13 +74,16 @@ export class RostrumNode {
 				log,
 			});
 			undo.push(() => supervisor.close('start failed', 0));
-			const node = new RostrumNode(await assemble(config, log, store, keyRing, supervisor));
-			undo.push(() => node.app.close());
+			const node = new RostrumNode(await assemble(config, log, store, keyRing, supervisor, undo));
 			await node.app.listen({ host: config.http.host, port: config.http.port });
 			return node;
 		} catch (error) {
 			for (const step of undo.toReversed()) {
-				await step();
+				try {
+					await step();
+				} catch (undoError) {
+					log.error({ err: undoError }, 'undoing a failed start failed'); // The rest must go all the same.
+				}
 			}
 			throw error;
 		}
@@ -110,17 +118,20 @@ export class RostrumNode {
 		this.#log.info({ reason, deadlineMs }, 'closing');
 		const startedAt = performance.now();
 		this.stages.closeAll(reason);
-		await this.#events.close(reason);
+		this.#events.close(reason);
 		this.programmes.close(reason);
 		await this.supervisor.close(reason, Math.max(0, deadlineMs - (performance.now() - startedAt) - 500));
+		// A client that sends or reads slowly must not hold up the end.
+		const cut = setTimeout(() => this.app.server.closeAllConnections(), ANSWERS_MS);
 		await this.app.close();
+		clearTimeout(cut);
 		await this.#store.close();
 		this.#log.info({ tookMs: Math.round(performance.now() - startedAt) }, 'closed');
 	}
 }
 
 /** Puts the parts together; nothing listens yet. */
-async function assemble(config: Config, log: Logger, store: DiskRoomStore, keyRing: KeyRing, supervisor: Supervisor): Promise<Parts> {
+async function assemble(config: Config, log: Logger, store: DiskRoomStore, keyRing: KeyRing, supervisor: Supervisor, undo: Undo): Promise<Parts> {
 	const { auth, rooms: roomConfig, turn } = config;
 	const nowSeconds = () => Math.floor(Date.now() / 1_000);
 	const verifier = new TokenVerifier({ ...auth, keys: keyRing, adminToken: config.admin.token, now: Date.now });
@@ -132,6 +143,7 @@ async function assemble(config: Config, log: Logger, store: DiskRoomStore, keyRi
 		autoPacking: roomConfig.autoPacking,
 		log,
 	});
+	undo.push(() => programmes.close('start failed'));
 	const stages = StageService.create({
 		rooms,
 		store,
@@ -143,7 +155,9 @@ async function assemble(config: Config, log: Logger, store: DiskRoomStore, keyRi
 		maxStageSize: roomConfig.maxStageSize,
 		log,
 	});
+	undo.push(() => stages.closeAll('start failed'));
 	const events = EventHub.create({ rooms, stages, media: programmes, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
+	undo.push(() => events.close());
 	const shutdown = { begun: false };
 	let listening: FastifyInstance | undefined;
 	const url = () => config.http.publicUrl?.replace(/\/$/, '') ?? addressOf(listening, config.http.host);
@@ -193,6 +207,7 @@ async function assemble(config: Config, log: Logger, store: DiskRoomStore, keyRi
 						: [iceServer(turnCredentials({ urls: turn.urls, secret: turn.secret, ttlSeconds: turn.ttlSeconds }, subject, nowSeconds()))],
 			}),
 	});
+	undo.push(() => app.close());
 	listening = app;
 	// Rooms that were open before a restart are open again: their media is made ready before anybody comes.
 	for (const room of rooms.list({ limit: 10_000, states: ['open', 'live'] })) {

@@ -29,6 +29,13 @@ interface ListenerShard {
 	rooms: Map<string, number>;
 }
 
+interface RoomEntry {
+	readonly programme: RoomProgramme;
+	packing: Room['packingMs'];
+	/** Joins under way. */
+	joining: number;
+}
+
 const COUNTS_MS = 1_000;
 
 /** The media of all rooms on this node: places listeners on shards, keeps origins, edges and links alive. */
@@ -36,13 +43,13 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	readonly #options: ProgrammesOptions;
 	readonly #supervisor: Supervisor;
 	readonly #log: Logger;
-	readonly #rooms = new Map<string, RoomProgramme>();
-	readonly #packing = new Map<string, Room['packingMs']>();
+	readonly #rooms = new Map<string, RoomEntry>();
 	readonly #listenerShards = new Map<number, ListenerShard>();
-	/** Joins under way, by room. */
-	readonly #joining = new Map<string, number>();
 	readonly #counts = new Map<string, number>();
 	readonly #timer: NodeJS.Timeout;
+	/** Listeners for whom there was no shard since this was last logged. */
+	#turnedAway = 0;
+	#closed = false;
 
 	static create(options: ProgrammesOptions): Programmes {
 		return new Programmes(options);
@@ -60,7 +67,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		}
 		this.#supervisor.on('shardUp', (_shard, _index, role) => {
 			if (role === 'stage') {
-				for (const programme of this.#rooms.values()) {
+				for (const { programme } of this.#rooms.values()) {
 					programme.stageShardUp();
 				}
 			}
@@ -71,7 +78,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	async listen(room: Room, offer: string, packingMs?: PackingMs): Promise<SessionCreated> {
-		const programme = this.#programme(room);
+		const entry = this.#known(room.id);
 		if (room.maxListeners !== undefined && this.#seatsTaken(room.id) >= room.maxListeners) {
 			throw new DomainError('no_capacity', 'This room has as many listeners as its host allows.', { retryAfterSeconds: 10 });
 		}
@@ -82,10 +89,10 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			throw noCapacity();
 		}
 		state.joining++;
-		this.#joining.set(room.id, (this.#joining.get(room.id) ?? 0) + 1);
+		entry.joining++;
 		try {
 			return await media(async () => {
-				await programme.openEdge(shard, index);
+				await entry.programme.openEdge(shard, index);
 				const sessionId = makeSessionId(index, randomBytes(16).toString('hex'));
 				const { sdp, etag, listeners, roomListeners } = await shard.request('listener.join', {
 					roomId: room.id,
@@ -97,15 +104,17 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				state.rooms.set(room.id, roomListeners);
 				return { sessionId, sdp, etag };
 			});
+		} catch (error) {
+			throw this.#rooms.get(room.id) === entry ? error : this.#over();
 		} finally {
 			state.joining--;
-			this.#joining.set(room.id, (this.#joining.get(room.id) ?? 1) - 1);
+			entry.joining--;
 		}
 	}
 
 	async publish(room: Room, participantId: string, offer: string): Promise<SessionCreated> {
 		return media(async () => {
-			const { shard } = await this.#programme(room).openOrigin();
+			const { shard } = await this.#known(room.id).programme.openOrigin();
 			const index = shard.assignment?.index ?? 0;
 			const sessionId = makeSessionId(index, randomBytes(16).toString('hex'));
 			const { sdp, etag } = await shard.request('speaker.publish', { roomId: room.id, participantId, sessionId, offer });
@@ -125,14 +134,14 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	async addSpeaker(room: Room, participantId: string, number: number): Promise<{ rtpCapabilities: RtpCapabilities }> {
 		return media(async () => {
-			const { shard, rtpCapabilities } = await this.#programme(room).openOrigin();
+			const { shard, rtpCapabilities } = await this.#entry(room).programme.openOrigin();
 			await shard.request('speaker.add', { roomId: room.id, participantId, number });
 			return { rtpCapabilities };
 		});
 	}
 
 	async removeSpeaker(roomId: string, participantId: string): Promise<void> {
-		const shard = this.#rooms.get(roomId)?.originShard;
+		const shard = this.#rooms.get(roomId)?.programme.originShard;
 		if (shard) {
 			await media(() => shard.request('speaker.remove', { roomId, participantId }));
 		}
@@ -170,21 +179,19 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	async roomChanged(room: Room): Promise<void> {
 		if (room.state === 'ended') {
-			this.#rooms.get(room.id)?.close('the room ended');
+			this.#rooms.get(room.id)?.programme.close('the room ended');
 			this.#rooms.delete(room.id);
-			this.#packing.delete(room.id);
-			this.#joining.delete(room.id);
 			this.#counts.delete(room.id);
 			return;
 		}
-		const known = this.#rooms.get(room.id);
-		if (room.state === 'scheduled' && !known) {
+		if (this.#closed || (room.state === 'scheduled' && !this.#rooms.has(room.id))) {
 			return; // Nothing of it is needed before the doors open.
 		}
-		const programme = known ?? this.#programme(room);
-		this.#packing.set(room.id, room.packingMs);
+		const entry = this.#entry(room);
+		const { programme } = entry;
+		entry.packing = room.packingMs;
 		programme.setOnAir(room.state === 'live');
-		this.#choosePacking(programme);
+		this.#choosePacking(entry);
 		if (room.state !== 'scheduled') {
 			// Made ahead, so that the first speaker does not wait for it. Without a stage shard it follows by itself.
 			await programme.openOrigin().catch((error: unknown) => this.#log.warn({ err: error, room: room.id }, 'origin not opened yet'));
@@ -197,7 +204,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	/** For the operator: where a room's media is. */
 	describe(roomId: string): { originShard: number | undefined; edgeShards: readonly number[]; packingMs: PackingMs } | undefined {
-		const programme = this.#rooms.get(roomId);
+		const programme = this.#rooms.get(roomId)?.programme;
 		return (
 			programme && {
 				originShard: programme.originShard?.assignment?.index,
@@ -208,17 +215,22 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	close(reason: string): void {
+		this.#closed = true;
 		clearInterval(this.#timer);
-		for (const programme of this.#rooms.values()) {
+		for (const { programme } of this.#rooms.values()) {
 			programme.close(reason);
 		}
 		this.#rooms.clear();
 	}
 
-	#programme(room: Room): RoomProgramme {
-		let programme = this.#rooms.get(room.id);
-		if (!programme) {
-			programme = new RoomProgramme({
+	/** The room's media, made if need be. The caller vouches that the room has not ended: nothing would ever take it away again. */
+	#entry(room: Room): RoomEntry {
+		let entry = this.#rooms.get(room.id);
+		if (!entry) {
+			if (this.#closed || room.state === 'ended') {
+				throw this.#over();
+			}
+			const programme = new RoomProgramme({
 				roomId: room.id,
 				voices: room.voices,
 				onAir: room.state === 'live',
@@ -227,15 +239,30 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				onOrigin: (rtpCapabilities) => this.emit('originReady', { roomId: room.id, rtpCapabilities }),
 				log: this.#log,
 			});
-			this.#rooms.set(room.id, programme);
-			this.#packing.set(room.id, room.packingMs);
+			entry = { programme, packing: room.packingMs, joining: 0 };
+			this.#rooms.set(room.id, entry);
 		}
-		return programme;
+		return entry;
+	}
+
+	/** The media of a room whose doors are open. The caller saw them open; where it is not here, they have closed since. */
+	#known(roomId: string): RoomEntry {
+		const entry = this.#rooms.get(roomId);
+		if (!entry) {
+			throw this.#over();
+		}
+		return entry;
+	}
+
+	#over(): DomainError {
+		return this.#closed
+			? new DomainError('shutting_down', 'This server is shutting down; come back in a moment.', { retryAfterSeconds: 5 })
+			: new DomainError('room_ended', 'This room has ended.');
 	}
 
 	/** Fresher than `listenersIn`: joins since the shards' last reports and joins under way count too. */
 	#seatsTaken(roomId: string): number {
-		let seats = this.#joining.get(roomId) ?? 0;
+		let seats = this.#rooms.get(roomId)?.joining ?? 0;
 		for (const { rooms } of this.#listenerShards.values()) {
 			seats += rooms.get(roomId) ?? 0;
 		}
@@ -262,7 +289,9 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		);
 		this.#log.trace({ room: room.id, ...placement }, 'placed a listener');
 		if (placement.shard === undefined) {
-			this.#log.warn({ room: room.id, passedOver: placement.passedOver }, 'no shard can take a listener');
+			if (this.#turnedAway++ === 0) {
+				this.#log.warn({ room: room.id, passedOver: placement.passedOver }, 'no shard can take a listener');
+			}
 			throw noCapacity();
 		}
 		return placement.shard;
@@ -271,7 +300,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	/** Rooms spread over stage shards: the one with the fewest origins, always counted afresh. */
 	#pickStageShard(roomId: string): Shard | undefined {
 		const origins = new Map<Shard, number>();
-		for (const programme of this.#rooms.values()) {
+		for (const { programme } of this.#rooms.values()) {
 			const shard = programme.originShard;
 			if (shard && programme.roomId !== roomId) {
 				origins.set(shard, (origins.get(shard) ?? 0) + 1);
@@ -281,7 +310,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	#origin(roomId: string): Shard {
-		const shard = this.#rooms.get(roomId)?.originShard;
+		const shard = this.#rooms.get(roomId)?.programme.originShard;
 		if (!shard) {
 			throw new DomainError('media_unavailable', "This room's stage is starting; try again in a moment.", { retryAfterSeconds: 1 });
 		}
@@ -303,7 +332,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			state.listeners = 0;
 			state.rooms.clear();
 		}
-		for (const programme of this.#rooms.values()) {
+		for (const { programme } of this.#rooms.values()) {
 			if (programme.shardDown(index)) {
 				this.emit('originLost', { roomId: programme.roomId });
 				programme.stageShardUp(); // Another stage shard may live already.
@@ -331,7 +360,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			case 'link.stalled': {
 				const { roomId, linkId } = payload as ShardEvents['link.stalled'];
 				this.#log.warn({ room: roomId, shard: index, link: linkId }, 'link stalled');
-				this.#rooms.get(roomId)?.linkStalled(index, linkId);
+				this.#rooms.get(roomId)?.programme.linkStalled(index, linkId);
 				break;
 			}
 			default:
@@ -346,14 +375,18 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				this.#counts.set(roomId, (this.#counts.get(roomId) ?? 0) + listeners);
 			}
 		}
-		for (const programme of this.#rooms.values()) {
-			this.#choosePacking(programme);
+		for (const entry of this.#rooms.values()) {
+			this.#choosePacking(entry);
 		}
+		if (this.#turnedAway > 1) {
+			// One line a second, however great the surge.
+			this.#log.warn({ listeners: this.#turnedAway }, 'listeners were turned away');
+		}
+		this.#turnedAway = 0;
 		this.emit('counts');
 	}
 
-	#choosePacking(programme: RoomProgramme): void {
-		const packing = this.#packing.get(programme.roomId) ?? 'auto';
+	#choosePacking({ programme, packing }: RoomEntry): void {
 		programme.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), programme.packingMs, this.#options.autoPacking));
 	}
 }

@@ -21,10 +21,18 @@ interface Origin {
 	rtpCapabilities: RtpCapabilities;
 }
 
+interface Link {
+	readonly id: string;
+	readonly origin: Origin;
+}
+
 interface Edge {
-	shard: Shard;
-	opened: Promise<void>;
-	linkId: string | undefined;
+	readonly shard: Shard;
+	readonly opened: Promise<void>;
+	/** Over which the programme comes. */
+	link: Link | undefined;
+	/** On its way to take the other's place; the latest one counts. */
+	making: Link | undefined;
 }
 
 /**
@@ -38,6 +46,9 @@ export class RoomProgramme {
 	readonly #edges = new Map<number, Edge>();
 	#origin: Origin | undefined;
 	#opening: Promise<Origin> | undefined;
+	/** Where that happens. */
+	#openingOn: Shard | undefined;
+	#retry: NodeJS.Timeout | undefined;
 	/** A room that has never had a speaker needs no origin; one that has had gets it back. */
 	#wantsOrigin = false;
 	#onAir: boolean;
@@ -63,13 +74,20 @@ export class RoomProgramme {
 		return [...this.#edges.keys()];
 	}
 
-	/** The origin, opened if need be. Single-flight. Rejects with `shard_gone` while no stage shard lives. */
+	/**
+	 * The origin, opened if need be. Single-flight. Rejects with `shard_gone` while no stage shard lives; whatever it
+	 * rejects with, the room goes on trying by itself.
+	 */
 	openOrigin(): Promise<Origin> {
 		this.#wantsOrigin = true;
 		if (this.#origin) {
 			return Promise.resolve(this.#origin);
 		}
-		return (this.#opening ??= this.#doOpenOrigin().finally(() => (this.#opening = undefined)));
+		if (!this.#opening) {
+			this.#opening = this.#doOpenOrigin().finally(() => (this.#opening = undefined));
+			this.#opening.catch((error: unknown) => this.#openOriginLater(error));
+		}
+		return this.#opening;
 	}
 
 	/** The room's edge on this listener shard, opened and linked if need be. Single-flight for each shard. */
@@ -81,10 +99,14 @@ export class RoomProgramme {
 		const { roomId, voices } = this.#options;
 		const edge: Edge = {
 			shard,
-			linkId: undefined,
+			link: undefined,
+			making: undefined,
 			opened: shard.request('edge.open', { roomId, voices, packingMs: this.#packingMs }).then(() => {
-				// Joining does not wait for the link: the edge has voices of its own, and sound follows.
-				this.#link(index, edge);
+				// Joining does not wait for the link: the edge has voices of its own, and sound follows. An
+				// origin that came meanwhile has begun to link it already.
+				if (!edge.link && !edge.making) {
+					this.#link(index, edge);
+				}
 			}),
 		};
 		this.#edges.set(index, edge);
@@ -104,19 +126,30 @@ export class RoomProgramme {
 		this.#log.info({ packingMs }, 'packing changed');
 		this.#packingMs = packingMs;
 		for (const { shard, opened } of this.#edges.values()) {
-			opened.then(() => this.#tell(shard, () => shard.request('edge.setPacking', { roomId: this.roomId, packingMs }))).catch(() => undefined);
+			opened
+				.then(() => {
+					if (!this.#closed && packingMs === this.#packingMs) {
+						this.#tell(shard, () => shard.request('edge.setPacking', { roomId: this.roomId, packingMs }));
+					}
+				})
+				.catch(() => undefined);
 		}
 	}
 
 	/** A shard died. Whether the origin was on it. */
 	shardDown(index: number): boolean {
-		this.#edges.delete(index);
+		const dead = this.#edges.get(index);
+		if (dead) {
+			this.#edges.delete(index);
+			this.#closeDownstream(dead.link);
+		}
 		if (!this.#origin?.shard.isGone) {
 			return false;
 		}
 		this.#origin = undefined;
 		for (const edge of this.#edges.values()) {
-			edge.linkId = undefined;
+			edge.link = undefined;
+			edge.making = undefined;
 		}
 		return true;
 	}
@@ -126,17 +159,13 @@ export class RoomProgramme {
 		if (!this.#wantsOrigin || this.#origin || this.#closed || !this.#options.pickStageShard()) {
 			return; // Nothing to do, or the next shard's coming calls this again.
 		}
-		this.openOrigin().catch((error: unknown) => {
-			this.#log.warn({ err: error }, 'the origin could not be opened; trying again');
-			setTimeout(() => this.stageShardUp(), RETRY_MS);
-		});
+		this.openOrigin().catch(() => undefined); // It tries again by itself.
 	}
 
 	/** A link brings nothing: make another one. */
 	linkStalled(index: number, linkId: string): void {
 		const edge = this.#edges.get(index);
-		if (edge?.linkId === linkId) {
-			edge.linkId = undefined;
+		if (edge?.link?.id === linkId && !edge.making) {
 			this.#link(index, edge);
 		}
 	}
@@ -146,7 +175,9 @@ export class RoomProgramme {
 			return;
 		}
 		this.#closed = true;
-		this.#tell(this.#origin?.shard, (shard) => shard.request('origin.close', { roomId: this.roomId }));
+		clearTimeout(this.#retry);
+		// At once, whatever is under way, and never later: a room of the same id may be opened next.
+		this.#tell(this.#origin?.shard ?? this.#openingOn, (shard) => shard.request('origin.close', { roomId: this.roomId }));
 		for (const { shard } of this.#edges.values()) {
 			this.#tell(shard, () => shard.request('edge.close', { roomId: this.roomId, reason }));
 		}
@@ -161,9 +192,15 @@ export class RoomProgramme {
 			throw new SfuError('shard_gone', 'no stage shard lives at the moment');
 		}
 		const onAir = this.#onAir;
-		const { rtpCapabilities } = await shard.request('origin.open', { roomId, voices, onAir });
+		this.#openingOn = shard;
+		const { rtpCapabilities } = await shard.request('origin.open', { roomId, voices, onAir }).catch((error: unknown) => {
+			if (!this.#closed) {
+				// After a time-out it may be there all the same, and the next attempt may go to another shard.
+				this.#tell(shard, () => shard.request('origin.close', { roomId }));
+			}
+			throw error;
+		});
 		if (this.#closed) {
-			this.#tell(shard, () => shard.request('origin.close', { roomId }));
 			throw new SfuError('room_unknown', 'the room ended meanwhile');
 		}
 		if (shard.isGone) {
@@ -182,29 +219,71 @@ export class RoomProgramme {
 		return origin;
 	}
 
-	/** Links an edge to the origin, if there is one; a failure is tried again until either end is gone. */
+	#openOriginLater(error: unknown): void {
+		if (this.#closed || this.#retry || !this.#options.pickStageShard()) {
+			return; // Over, in hand already, or the next shard's coming begins it.
+		}
+		this.#log.warn({ err: error }, 'the origin could not be opened; trying again');
+		this.#retry = setTimeout(() => {
+			this.#retry = undefined;
+			this.stageShardUp();
+		}, RETRY_MS).unref();
+	}
+
+	/**
+	 * Links an edge to the origin, if there is one; a failure is tried again until either end is gone. The link
+	 * that the edge has goes on until the new one is there.
+	 */
 	#link(index: number, edge: Edge): void {
 		const origin = this.#origin;
 		if (!origin || this.#edges.get(index) !== edge || this.#closed) {
 			return;
 		}
-		const linkId = randomUUID();
-		edge.linkId = linkId;
-		makeLink({ roomId: this.roomId, linkId, upstream: edge.shard, downstream: origin.shard }).then(
-			() => this.#log.debug({ shard: index, link: linkId }, 'edge linked'),
+		const link: Link = { id: randomUUID(), origin };
+		edge.making = link;
+		makeLink({ roomId: this.roomId, linkId: link.id, upstream: edge.shard, downstream: origin.shard }).then(
+			() => this.#linked(index, edge, link),
 			(error: unknown) => {
-				if (edge.linkId !== linkId || this.#origin !== origin || edge.shard.isGone || origin.shard.isGone) {
+				if (edge.making !== link || this.#closed || edge.shard.isGone || origin.shard.isGone) {
 					return; // Overtaken: whatever replaced it makes its own link.
 				}
 				this.#log.warn({ err: error, shard: index }, 'a link failed; making another');
-				setTimeout(() => this.#link(index, edge), RETRY_MS);
+				setTimeout(() => {
+					if (edge.making === link) {
+						this.#link(index, edge);
+					}
+				}, RETRY_MS).unref();
 			},
 		);
+	}
+
+	#linked(index: number, edge: Edge, link: Link): void {
+		if (edge.making !== link || this.#edges.get(index) !== edge) {
+			// Overtaken on its way, by another origin or the edge's end: neither half may stay.
+			this.#tell(edge.shard, (shard) => shard.request('upstream.close', { roomId: this.roomId, linkId: link.id }));
+			this.#closeDownstream(link);
+			return;
+		}
+		const former = edge.link;
+		edge.link = link;
+		edge.making = undefined;
+		this.#log.debug({ shard: index, link: link.id }, 'edge linked');
+		this.#closeDownstream(former); // The edge let go of its half when it took the new one.
+	}
+
+	/** The sending half does not notice by itself that nobody is there any more, and sends on. */
+	#closeDownstream(link: Link | undefined): void {
+		if (link) {
+			this.#tell(link.origin.shard, (shard) => shard.request('downstream.close', { roomId: this.roomId, linkId: link.id }));
+		}
 	}
 
 	#forgetEdge(index: number, edge: Edge): void {
 		if (this.#edges.get(index) === edge) {
 			this.#edges.delete(index);
+			// After a time-out it may be there all the same, linked by an origin that came meanwhile.
+			this.#closeDownstream(edge.link);
+			this.#tell(edge.shard, (shard) => shard.request('edge.close', { roomId: this.roomId, reason: 'could not be opened in time' }));
 		}
 	}
 

@@ -158,6 +158,9 @@ export class Edge {
 		try {
 			await link.connect(remote, voices);
 		} catch (error) {
+			if (this.#upstreams.get(linkId) !== link) {
+				throw new SfuError('room_unknown', 'the link was closed while it was connected', { cause: error });
+			}
 			this.closeUpstream(linkId, 'could not be connected');
 			throw error;
 		}

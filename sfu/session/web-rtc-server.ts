@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { types } from 'mediasoup';
+import { SfuError } from '../contract/sfu-error.ts';
 import type { ShardAssignment } from '../contract/shard-protocol.ts';
 
 /** Makes a WebRTC transport on the shard's one port. */
@@ -26,7 +27,8 @@ export async function openWebRtcServer(worker: types.Worker, { listenAddresses, 
 			return await worker.createWebRtcServer({ listenInfos });
 		} catch (error) {
 			if (attempt === BIND_ATTEMPTS) {
-				throw new Error(`media port ${mediaPort} cannot be opened (UDP and TCP): is another program using it?`, { cause: error });
+				// Of the sfu's own kind, so that these words reach whoever started the node.
+				throw new SfuError('shard_failed', `media port ${mediaPort} cannot be opened (UDP and TCP): is another program using it?`, { cause: error });
 			}
 			await sleep(BIND_PAUSE_MS);
 		}

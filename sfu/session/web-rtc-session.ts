@@ -71,7 +71,9 @@ export class WebRtcSession implements Session {
 			return { etag: this.#etag };
 		}
 		const { transport, mid } = this.#options;
-		const iceParameters = await transport.restartIce();
+		const iceParameters = await transport.restartIce().catch((error: unknown) => {
+			throw this.#closed ? new SfuError('session_unknown', 'the session ended meanwhile', { cause: error }) : error;
+		});
 		this.#remote = fragment.credentials;
 		this.#etag = newEtag();
 		return { etag: this.#etag, fragment: writeIceRestartFragment({ iceParameters, iceCandidates: transport.iceCandidates, mid }) };

@@ -166,7 +166,7 @@ export class Speaker {
 		// The tap: the speaker's packets in this process, header extensions included.
 		const tap = await direct.consume({ producerId: producer.id, rtpCapabilities: router.rtpCapabilities }).catch((error: unknown) => {
 			producer.close();
-			throw error;
+			return badRtp(error); // E.g. two payload types for Opus, which the worker lets a producer have, but no consumer.
 		});
 		if (this.#closed || producer.closed) {
 			producer.close();
@@ -182,14 +182,19 @@ export class Speaker {
 			}
 		});
 		if (this.#muted !== producer.paused) {
-			await this.setMuted(this.#muted); // It changed while the producer was made.
+			// It changed while the producer was made. One that is closed or replaced meanwhile must not reach the director.
+			await this.setMuted(this.#muted).catch((error: unknown) => {
+				throw this.#producer === producer ? error : gone();
+			});
 			if (this.#producer !== producer) {
-				throw gone(); // Closed or replaced meanwhile: the director must not hear of this one any more.
+				throw gone();
 			}
 		}
 		const sendsLevels = rtpParameters.headerExtensions?.some(({ uri }) => uri === LEVEL_EXTENSION_URI) ?? false;
 		const levelExtensionId = tap.rtpParameters.headerExtensions?.find(({ uri }) => uri === LEVEL_EXTENSION_URI)?.id;
 		onProducing(sendsLevels ? levelExtensionId : undefined);
+		// mediasoup catches what a listener throws. Once is enough to know of it: what follows comes fifty times a second.
+		tap.once('listenererror', (_event, error) => this.#options.log.error({ err: error }, 'a packet of a speaker could not be handled'));
 		tap.on('rtp', (packet) => {
 			if (this.#producer === producer) {
 				onPacket(packet);

@@ -142,8 +142,12 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 		clearTimeout(timer);
 	}
 
+	/** The worker with it: a hung one would not notice that its shard is gone, and this process may not live to see to it. */
 	kill(): void {
 		this.#child.kill('SIGKILL');
+		if (this.#state !== 'gone' && this.#workerPid !== undefined) {
+			killIfWorker(this.#workerPid);
+		}
 	}
 
 	#onMessage(message: ShardMessage): void {

@@ -120,6 +120,14 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		await Promise.all([...this.#living].map((shard) => shard.close(reason, inUse.has(shard) ? deadlineMs : 0)));
 	}
 
+	/** Without a word and at once: the last thing before the process itself ends. A hung shard leaves in no other way. */
+	killAll(): void {
+		this.#closing = true;
+		for (const shard of this.#living) {
+			shard.kill();
+		}
+	}
+
 	#assignmentOf(index: number): ShardAssignment {
 		const options = this.#options;
 		return {

@@ -76,6 +76,7 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 			}
 			await this.#peer.setLocalDescription(offer);
 			await this.#peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+			this.#watchGoodbye();
 			this.#timer = setTimeout(() => this.#die('media did not get through'), CONNECT_TIMEOUT_MS);
 			this.#peerChanged();
 		} catch (error) {
@@ -130,6 +131,19 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 		const all = this.#peer.getTransceivers();
 		// Before the answer no direction is settled; afterwards the server may have refused some m-lines.
 		return this.#peer.remoteDescription === null ? all : all.filter(({ currentDirection }) => currentDirection === 'recvonly');
+	}
+
+	/**
+	 * A server that ends the session says so over DTLS. Chromium's `connectionState` stays `connected` all the same
+	 * until ICE gives up seconds later; the transport knows at once.
+	 */
+	#watchGoodbye(): void {
+		const transport = this.#active()[0]?.receiver.transport;
+		transport?.addEventListener('statechange', () => {
+			if (transport.state === 'closed' || transport.state === 'failed') {
+				this.#die('the server ended the session');
+			}
+		});
 	}
 
 	#peerChanged(): void {
