@@ -12,11 +12,16 @@ export interface Session {
 	close(reason: string): void;
 }
 
+/** How long a DELETE that comes after the client's own goodbye over DTLS is still answered as done. */
+const FAREWELL_MS = 10_000;
+
 /** The shard's sessions by id; those that never connect are swept out without a timer for each. */
 export class SessionTable {
 	readonly #sessions = new Map<string, Session>();
 	/** In order of deadline, since every session has the same time to connect. */
 	readonly #connecting = new Map<string, Session>();
+	/** Sessions whose client said goodbye, and when, in that order: many clients close first and DELETE then. */
+	readonly #left = new Map<string, number>();
 	/** How long a session may take to connect; the same for all of them. */
 	readonly connectTimeoutMs: number;
 
@@ -40,9 +45,23 @@ export class SessionTable {
 		this.#connecting.delete(sessionId);
 	}
 
-	remove(sessionId: string): void {
+	/** @param byClient the client itself ended it */
+	remove(sessionId: string, byClient: boolean): void {
 		this.#sessions.delete(sessionId);
 		this.#connecting.delete(sessionId);
+		if (byClient) {
+			this.#left.set(sessionId, performance.now());
+		}
+	}
+
+	/** Ends a session; one that its client has just left by other means counts as ended by this, once. */
+	end(sessionId: string): void {
+		const session = this.#sessions.get(sessionId);
+		if (session) {
+			session.close('deleted');
+		} else if (!this.#left.delete(sessionId)) {
+			this.require(sessionId);
+		}
 	}
 
 	require(sessionId: string): Session {
@@ -53,8 +72,14 @@ export class SessionTable {
 		return session;
 	}
 
-	/** Closes what has not connected in time. */
+	/** Closes what has not connected in time, and forgets farewells. */
 	sweep(nowMs: number): void {
+		for (const [sessionId, atMs] of this.#left) {
+			if (nowMs - atMs < FAREWELL_MS) {
+				break;
+			}
+			this.#left.delete(sessionId);
+		}
 		for (const session of this.#connecting.values()) {
 			if (session.connectByMs > nowMs) {
 				return;

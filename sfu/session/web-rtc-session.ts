@@ -85,7 +85,7 @@ export class WebRtcSession implements Session {
 			return;
 		}
 		this.#closed = true;
-		this.#options.sessions.remove(this.id);
+		this.#options.sessions.remove(this.id, reason === 'left');
 		this.#options.transport.close();
 		this.#options.onClosed(reason);
 	}

@@ -6,7 +6,7 @@ import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/s
 import { Edge } from '../edge/edge.ts';
 import { Origin } from '../stage/origin.ts';
 import type { ShardHandlers } from './request-server.ts';
-import { type Session, SessionTable } from '../session/session-table.ts';
+import { SessionTable } from '../session/session-table.ts';
 import { ShardStatsSampler } from './shard-stats.ts';
 import { openWebRtcServer, type TransportFactory, webRtcTransportFactory } from '../session/web-rtc-server.ts';
 
@@ -196,9 +196,9 @@ export class ShardHost {
 			}
 		},
 
-		'session.patch': ({ sessionId, fragment, ifMatch }) => this.#session(sessionId).patch(fragment, ifMatch),
+		'session.patch': ({ sessionId, fragment, ifMatch }) => this.#sessionTable().require(sessionId).patch(fragment, ifMatch),
 		'session.close': ({ sessionId }) => {
-			this.#session(sessionId).close('left');
+			this.#sessionTable().end(sessionId);
 			return {};
 		},
 	};
@@ -260,11 +260,11 @@ export class ShardHost {
 		return this.#assigned;
 	}
 
-	#session(sessionId: string): Session {
+	#sessionTable(): SessionTable {
 		if (!this.#assigned) {
 			throw new SfuError('wrong_role', 'this shard has no assignment yet');
 		}
-		return this.#assigned.sessions.require(sessionId);
+		return this.#assigned.sessions;
 	}
 
 	#origin(roomId: string): Origin {

@@ -132,7 +132,7 @@ export class Speaker {
 				onClosed: (reason) => {
 					if (this.#session === session) {
 						this.#session = undefined;
-						this.#options.onState(reason === 'left' ? 'closed' : 'disconnected');
+						this.#options.onState(reason === 'left' || reason === 'deleted' ? 'closed' : 'disconnected');
 					}
 				},
 			});

@@ -37,7 +37,7 @@ describe('the pages', () => {
 
 	beforeAll(async () => {
 		mkdirSync(PICTURES, { recursive: true });
-		server = await RostrumProcess.start({ mediaPort: 46_200 });
+		server = await RostrumProcess.start({ mediaPort: 26_200 });
 		browser = await launchChromium({ microphone: speechWav({ voice: 'alto', text: HOST_TEXT }) });
 		await server.room({ id: 'live-now', title: 'The announcement', description: 'What we want to do for this town, and how.' });
 		await server.room({ id: 'tomorrow', title: 'Questions and answers', scheduledAt: new Date(Date.now() + 26 * 3_600_000).toISOString() }, 'scheduled');

@@ -12,8 +12,8 @@ type Kinds = Parameters<ForeignPlayer['view']>[1];
 
 /** The energy of a few seconds of speech. */
 const SOME_SPEECH = 1;
-/** This client closes its connection first, which ends the session, and then asks for the end of what is mostly gone by then. */
-const GOODBYE = [200, 404];
+/** This client closes its connection first and asks for the end of the session then; that is answered as done all the same. */
+const GOODBYE = [200];
 
 /** A page of the foreign site, and what Rostrum answered to it. */
 class Visitor {

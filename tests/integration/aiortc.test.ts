@@ -68,7 +68,7 @@ class Script {
 describe('aiortc, which shares no code with us', () => {
 	let server: RostrumProcess;
 	beforeAll(async () => {
-		server = await RostrumProcess.start({ mediaPort: 45_700 });
+		server = await RostrumProcess.start({ mediaPort: 25_700 });
 	});
 	afterAll(() => server.stop());
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RostrumProcess } from '../support/process/rostrum-process.ts';
 
-const MEDIA_PORT = 45_800;
+const MEDIA_PORT = 25_800;
 
 const isAlive = (pid: number): boolean => {
 	try {
@@ -109,7 +109,7 @@ describe('the process', () => {
 
 	it('refuses a second node on the same data folder, and settings that it does not know', async () => {
 		await start();
-		await expect(start({ ROSTRUM_MEDIA_PORT: '45810' })).rejects.toThrow(/another/i);
+		await expect(start({ ROSTRUM_MEDIA_PORT: '25810' })).rejects.toThrow(/another/i);
 		await expect(start({ ROSTRUM_LISTENER_SHARD: '3', ROSTRUM_DATA_DIR: `${dataDir}/other` })).rejects.toThrow('ROSTRUM_LISTENER_SHARDS');
 		expect(existsSync(path.join(dataDir, 'other'))).toBe(false);
 	});

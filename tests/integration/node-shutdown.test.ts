@@ -30,7 +30,7 @@ describe('the end of a node', () => {
 	});
 
 	it('is told to listeners and to people on stage, with word of when to come back', async () => {
-		server = await RostrumProcess.start({ mediaPort: 45_900 });
+		server = await RostrumProcess.start({ mediaPort: 25_900 });
 		const room = await server.room({ id: 'farewell' });
 		const { token } = await server.token(room, 'host', 'Hana');
 		const stage = await StageClient.connect(server.url, room, { token });
@@ -53,7 +53,7 @@ describe('the end of a node', () => {
 
 	it('comes by its deadline even when a shard hangs, and at once with a second signal', async () => {
 		for (const signals of [1, 2]) {
-			server = await RostrumProcess.start({ mediaPort: 45_900, env: { ROSTRUM_SHUTDOWN_DEADLINE_MS: '2500' } });
+			server = await RostrumProcess.start({ mediaPort: 25_900, env: { ROSTRUM_SHUTDOWN_DEADLINE_MS: '2500' } });
 			const pids = [...(await server.shardPids()).values()].flatMap(({ pid, workerPid }) => [pid, workerPid]);
 			const hung = (await server.shardPids()).get(1)?.pid ?? 0;
 			process.kill(hung, 'SIGSTOP');

@@ -16,7 +16,7 @@ let plane: MediaPlane;
 let audio: SpokenAudio;
 
 beforeAll(async () => {
-	[plane, audio] = await Promise.all([MediaPlane.start({ mediaPort: 45_400, listenerShards: LISTENER_SHARDS, spareShards: 1 }), relentlessSpeech('alto')]);
+	[plane, audio] = await Promise.all([MediaPlane.start({ mediaPort: 25_400, listenerShards: LISTENER_SHARDS, spareShards: 1 }), relentlessSpeech('alto')]);
 });
 afterAll(() => plane.close());
 

@@ -11,7 +11,7 @@ let plane: MediaPlane;
 let speech: SpokenAudio;
 
 beforeAll(async () => {
-	[plane, speech] = await Promise.all([MediaPlane.start({ mediaPort: 45_000, thresholdListeners: 3 }), relentlessSpeech('alto')]);
+	[plane, speech] = await Promise.all([MediaPlane.start({ mediaPort: 25_000, thresholdListeners: 3 }), relentlessSpeech('alto')]);
 });
 afterAll(() => plane.close());
 

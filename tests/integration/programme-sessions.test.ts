@@ -8,14 +8,14 @@ import { FLAWLESS } from '../support/rtc/voice-record.ts';
 import { WeriftListener } from '../support/rtc/werift-listener.ts';
 import { relentlessSpeech, type SpokenAudio } from '../support/speech/speech.ts';
 
-const MEDIA_PORT = 45_300;
+const MEDIA_PORT = 25_300;
 const CONNECT_TIMEOUT_MS = 1_500;
 
 let plane: MediaPlane;
 let audio: SpokenAudio;
 
 beforeAll(async () => {
-	[plane, audio] = await Promise.all([MediaPlane.start({ mediaPort: MEDIA_PORT, connectTimeoutMs: CONNECT_TIMEOUT_MS }), relentlessSpeech('bass')]);
+	[plane, audio] = await Promise.all([MediaPlane.start({ mediaPort: MEDIA_PORT, connectTimeoutMs: CONNECT_TIMEOUT_MS, iceConsentTimeoutSeconds: 5 }), relentlessSpeech('bass')]);
 });
 afterAll(() => plane.close());
 
@@ -48,7 +48,7 @@ it('DELETE ends a session at the client too, and only once', async () => {
 	await expect(plane.programmes.closeSession(sessionId)).rejects.toMatchObject({ code: 'session_not_found' });
 });
 
-it('a client that leaves without a word is missed by DTLS and counted out', async () => {
+it('a client that leaves without a word is missed, by DTLS or by ICE consent, and counted out', async () => {
 	const room = await plane.room();
 	const { listener, sessionId } = await plane.listen(room);
 	await listenersAre(room.id, 1);

@@ -13,7 +13,7 @@ let seat: SeatedListener;
 let staged: StagedSpeaker;
 
 beforeAll(async () => {
-	const [started, audio] = await Promise.all([MediaPlane.start({ mediaPort: 45_600, connectTimeoutMs: 2_000, maxListenersPerShard: 200 }), relentlessSpeech('alto')]);
+	const [started, audio] = await Promise.all([MediaPlane.start({ mediaPort: 25_600, connectTimeoutMs: 2_000, maxListenersPerShard: 200 }), relentlessSpeech('alto')]);
 	plane = started;
 	room = await plane.room();
 	seat = await plane.listen(room);

@@ -8,7 +8,7 @@ import { descendantsOf, isRunning } from '../support/processes.ts';
 const CHILD = path.resolve(import.meta.dirname, '../support/media-plane-child.ts');
 
 it('kill -9 of the node process leaves no shard and no worker behind', async () => {
-	const node = fork(CHILD, ['45500']);
+	const node = fork(CHILD, ['25500']);
 	try {
 		await once(node, 'message', { signal: AbortSignal.timeout(30_000) });
 		const before = descendantsOf(node.pid ?? 0);

@@ -13,7 +13,7 @@ const ROOM = { roomId: 'a-room' };
 const ANN = { ...ROOM, participantId: 'ann' };
 const BOB = { ...ROOM, participantId: 'bob' };
 /** Two links with two ends each fit; a third one only when another is really gone. */
-const LINK_PORTS = { linkPortMin: 45_240, linkPortMax: 45_243 };
+const LINK_PORTS = { linkPortMin: 25_240, linkPortMax: 25_243 };
 const MAX_LISTENERS = 3;
 
 let supervisor: Supervisor;
@@ -37,7 +37,7 @@ const start = (mediaPort: number) =>
 	});
 
 beforeAll(async () => {
-	supervisor = await start(45_220);
+	supervisor = await start(25_220);
 	supervisor.on('shardDown', () => deaths++);
 	const [first, second] = supervisor.shards();
 	if (!first || !second) {
@@ -72,10 +72,10 @@ const fingerprint = (algorithm: 'sha-1' | 'sha-256' | 'sha-512', bytes: number) 
 describe('a supervisor', () => {
 	it('that cannot have a port says which, and leaves no process behind', async () => {
 		const before = childProcesses();
-		const blocker = createSocket('udp4').bind(45_231, '127.0.0.1');
+		const blocker = createSocket('udp4').bind(25_231, '127.0.0.1');
 		await once(blocker, 'listening');
 		try {
-			await expect(start(45_230)).rejects.toThrow('media port 45231');
+			await expect(start(25_230)).rejects.toThrow('media port 25231');
 			expect(childProcesses()).toEqual(before);
 		} finally {
 			blocker.close();
@@ -105,7 +105,7 @@ describe('links', () => {
 			const linkId = `link-${round}`;
 			const [upstream, downstream] = await Promise.allSettled([
 				edge.request('upstream.create', { ...ROOM, linkId, srtp: false }),
-				stage.request('downstream.create', { ...ROOM, linkId, remote: { ip: '127.0.0.1', port: 45_299 } }),
+				stage.request('downstream.create', { ...ROOM, linkId, remote: { ip: '127.0.0.1', port: 25_299 } }),
 				edge.request('upstream.close', { ...ROOM, linkId }),
 				stage.request('downstream.close', { ...ROOM, linkId }),
 			]);
@@ -130,7 +130,7 @@ describe('links', () => {
 	});
 
 	it('are replaced any number of times without using up ports', async () => {
-		const plane = await MediaPlane.start({ mediaPort: 45_260, linkPortMin: 45_290, linkPortMax: 45_293 });
+		const plane = await MediaPlane.start({ mediaPort: 25_260, linkPortMin: 25_290, linkPortMax: 25_293 });
 		try {
 			const room = await plane.room();
 			await plane.listen(room);

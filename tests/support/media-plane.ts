@@ -10,7 +10,10 @@ import { RtcListener, type RtcListenerOptions } from './rtc/listener.ts';
 import { RtcSpeaker, type RtcSpeakerOptions } from './rtc/speaker.ts';
 
 export interface MediaPlaneOptions extends Partial<Omit<SupervisorOptions, 'mediaPort' | 'log'>> {
-	/** The first of 100 ports that belong to this plane alone: shards from here on, links from 20 further on. */
+	/**
+	 * The first of 100 ports that belong to this plane alone: shards from here on, links from 20 further on. Below 32768,
+	 * for the kernel gives any client the ports above.
+	 */
 	mediaPort: number;
 	/** Audience from which `auto` packs 60 ms. Default 200. */
 	thresholdListeners?: number;

@@ -1,0 +1,196 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { longSpeech } from '../support/speech/speech.ts';
+import { Child } from './child.ts';
+import { BARE_SSRC, type FromGenerator, type FromServer, type GeneratorReport, type ServerProcess, type ToGenerator, type ToServer } from './messages.ts';
+import { cpuUs, machineTicks, rssBytes } from './processor-time.ts';
+import { plainRtpTalker, type Talker, whipTalker } from './talker.ts';
+
+export type Side = 'rostrum' | 'bareMediasoup';
+
+export interface PhaseOptions {
+	side: Side;
+	/** Whose joining and memory is measured. */
+	listeners: number;
+	/** Who join before them, so that code is compiled and buffers are there. */
+	warmUp: number;
+	generators: number;
+	windowMs: number;
+	mediaPort: number;
+	progress: (text: string) => void;
+}
+
+export interface PhaseResult {
+	side: Side;
+	/** All who listened in the window. */
+	listeners: number;
+	packingMs: number;
+	cpuUsPerListenerSecond: number;
+	/** Of it, by process. */
+	cpuByProcess: Record<string, number>;
+	bytesPerListener: number;
+	bytesByProcess: Record<string, number>;
+	cpuMsPerJoin: number;
+	joinCpuByProcess: Record<string, number>;
+	joinsPerSecond: number;
+	connectMsP50: number;
+	connectMsP99: number;
+	heard: GeneratorReport;
+	/** Of all processors, while measuring: near 1 the figures say more of the machine than of the server. */
+	machineBusy: number;
+}
+
+const FILES: Record<Side, string> = { rostrum: 'server-rostrum.ts', bareMediasoup: 'server-bare.ts' };
+const CONCURRENCY = 4;
+const SETTLE_MS = 3_000;
+
+/** One side from its start to its end: join, then listen, measured at the server's own processes. */
+export async function runPhase(options: PhaseOptions): Promise<PhaseResult> {
+	const { side, progress } = options;
+	const server = Child.start<ToServer, FromServer>(FILES[side], [String(options.mediaPort)]);
+	const generators = Array.from({ length: options.generators }, () => Child.start<ToGenerator, FromGenerator>('generator.ts'));
+	const talkers: Talker[] = [];
+	try {
+		const { processes, rtpPort } = await server.expect('ready');
+		connectOffers(server, generators);
+		const audio = await longSpeech('alto');
+		const talker = rtpPort === undefined ? await whipTalker((offer) => exchangeOnce(server, offer), audio) : plainRtpTalker(rtpPort, BARE_SSRC, audio);
+		talkers.push(talker);
+		return await measure(options, server, generators, processes, talker);
+	} finally {
+		for (const talker of talkers) {
+			talker.close();
+		}
+		await Promise.all([server.close({ kind: 'close' }), ...generators.map((generator) => generator.close({ kind: 'close' }))]);
+		progress(`${side}: closed`);
+	}
+}
+
+async function measure(
+	{ side, listeners, warmUp, windowMs, progress }: PhaseOptions,
+	server: Child<ToServer, FromServer>,
+	generators: readonly Child<ToGenerator, FromGenerator>[],
+	processes: readonly ServerProcess[],
+	talker: Talker,
+): Promise<PhaseResult> {
+	const media = processes.filter(({ part }) => part === 'media');
+	const joining = processes.filter(({ part }) => part !== 'stage');
+
+	await joinAll(generators, warmUp);
+	await sleep(1_500);
+	const memoryBefore = media.map(({ pid }) => rssBytes(pid));
+	const joinBefore = joining.map(({ pid }) => cpuUs(pid));
+	const joinStartedMs = performance.now();
+	const connectMs = (await joinAll(generators, listeners)).toSorted((a, b) => a - b);
+	const joinSeconds = (performance.now() - joinStartedMs) / 1_000;
+	await sleep(300); // The last handshakes end at the client before they do at the server.
+	const joinCpuByProcess = perProcess(joining, joinBefore, listeners * 1_000);
+	progress(`${side}: ${listeners + warmUp} joined, ${(listeners / joinSeconds).toFixed(0)} a second`);
+
+	talker.start();
+	await sleep(SETTLE_MS);
+	await Promise.all(generators.map((generator) => generator.expect('marked', { kind: 'mark' })));
+	const before = media.map(({ pid }) => cpuUs(pid));
+	const machineBefore = machineTicks();
+	const startedMs = performance.now();
+	await sleep(windowMs);
+	const seconds = (performance.now() - startedMs) / 1_000;
+	const cpuByProcess = perProcess(media, before, seconds * (listeners + warmUp));
+	const machineAfter = machineTicks();
+	const bytesByProcess = Object.fromEntries(media.map(({ name, pid }, index) => [name, (rssBytes(pid) - (memoryBefore[index] ?? Number.NaN)) / listeners]));
+	const reports = await Promise.all(generators.map(async (generator) => (await generator.expect('report', { kind: 'report' })).report));
+	const { packingMs } = await server.expect('status', { kind: 'status' });
+	const heard = combine(reports);
+	const result: PhaseResult = {
+		side,
+		listeners: listeners + warmUp,
+		packingMs,
+		cpuUsPerListenerSecond: sum(Object.values(cpuByProcess)),
+		cpuByProcess,
+		bytesPerListener: sum(Object.values(bytesByProcess)),
+		bytesByProcess,
+		cpuMsPerJoin: sum(Object.values(joinCpuByProcess)),
+		joinCpuByProcess,
+		joinsPerSecond: listeners / joinSeconds,
+		connectMsP50: connectMs[Math.floor(connectMs.length * 0.5)] ?? Number.NaN,
+		connectMsP99: connectMs[Math.floor(connectMs.length * 0.99)] ?? Number.NaN,
+		heard,
+		machineBusy: (machineAfter.busy - machineBefore.busy) / Math.max(1, machineAfter.all - machineBefore.all),
+	};
+	progress(
+		`${side}: ${result.cpuUsPerListenerSecond.toFixed(0)} µs a listener-second at ${packingMs} ms, ${result.cpuMsPerJoin.toFixed(2)} ms a join, ` +
+			`${(result.bytesPerListener / 1_000).toFixed(0)} KB a listener; ${heard.lost} lost, ${heard.deaf} deaf, machine ${(result.machineBusy * 100).toFixed(0)}% busy`,
+	);
+	if (heard.connected < result.listeners || heard.deaf > 0) {
+		throw new Error(`${side}: of ${result.listeners} listeners ${heard.connected} were connected and ${heard.deaf} heard nothing`);
+	}
+	return result;
+}
+
+/** Splits the joining among the generators; all must succeed. */
+async function joinAll(generators: readonly Child<ToGenerator, FromGenerator>[], count: number): Promise<number[]> {
+	const results = await Promise.all(
+		generators.map((generator, index) => {
+			const share = Math.floor((count + index) / generators.length);
+			return generator.expect('joined', { kind: 'join', count: share, concurrency: Math.max(1, Math.floor(CONCURRENCY / generators.length)) });
+		}),
+	);
+	const failure = results.find(({ failed }) => failed > 0);
+	if (failure) {
+		throw new Error(`${sum(results.map(({ failed }) => failed))} listeners could not join: ${failure.error}`);
+	}
+	return results.flatMap(({ connectMs }) => connectMs);
+}
+
+let exchanges = 0;
+
+/** Carries the generators' offers to the server and its answers back. */
+function connectOffers(server: Child<ToServer, FromServer>, generators: readonly Child<ToGenerator, FromGenerator>[]): void {
+	const asked = new Map<number, { generator: Child<ToGenerator, FromGenerator>; id: number }>();
+	for (const generator of generators) {
+		generator.on('offer', ({ id, offer }) => {
+			const exchange = ++exchanges;
+			asked.set(exchange, { generator, id });
+			server.send({ kind: 'exchange', id: exchange, what: 'listen', offer });
+		});
+	}
+	server.on('answer', ({ id, answer }) => {
+		const from = asked.get(id);
+		asked.delete(id);
+		from?.generator.send({ kind: 'answer', id: from.id, answer });
+	});
+	server.on('refused', ({ id, message }) => {
+		const from = asked.get(id);
+		asked.delete(id);
+		from?.generator.send({ kind: 'refused', id: from.id, message });
+	});
+}
+
+/** The talker's own exchange, made while nobody else asks. */
+async function exchangeOnce(server: Child<ToServer, FromServer>, offer: string): Promise<string> {
+	const { answer } = await server.expect('answer', { kind: 'exchange', id: ++exchanges, what: 'publish', offer });
+	return answer;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((all, value) => all + value, 0);
+
+/** Processor time since `before`, in µs over `divisor`, by the processes' names. */
+function perProcess(processes: readonly ServerProcess[], before: readonly number[], divisor: number): Record<string, number> {
+	return Object.fromEntries(processes.map(({ name, pid }, index) => [name, (cpuUs(pid) - (before[index] ?? Number.NaN)) / divisor]));
+}
+
+function combine(reports: readonly GeneratorReport[]): GeneratorReport {
+	const all = (of: (report: GeneratorReport) => number): number => sum(reports.map(of));
+	const most = (of: (report: GeneratorReport) => number): number => Math.max(...reports.map(of));
+	return {
+		listeners: all(({ listeners }) => listeners),
+		connected: all(({ connected }) => connected),
+		seconds: most(({ seconds }) => seconds),
+		packets: all(({ packets }) => packets),
+		audioPackets: all(({ audioPackets }) => audioPackets),
+		lost: all(({ lost }) => lost),
+		deaf: all(({ deaf }) => deaf),
+		largestGapMs: most(({ largestGapMs }) => largestGapMs),
+		cpuRatio: most(({ cpuRatio }) => cpuRatio),
+		eventLoopLagMs: most(({ eventLoopLagMs }) => eventLoopLagMs),
+	};
+}

@@ -1,0 +1,78 @@
+// The server under test: Rostrum without its HTTP layer, one stage shard and one listener shard.
+import pino from 'pino';
+import { Supervisor } from '../../sfu/supervisor/supervisor.ts';
+import { Programmes } from '../../server/programme/programmes.ts';
+import type { Room } from '../../server/rooms/room.ts';
+import type { FromServer, ServerProcess, ToServer } from './messages.ts';
+
+const [mediaPort = 26_000] = process.argv.slice(2).map(Number);
+const SPEAKER = 'speaker-1';
+const log = pino({ level: 'warn' }, pino.destination(2));
+const supervisor = await Supervisor.start({
+	stageShards: 1,
+	listenerShards: 1,
+	spareShards: 0,
+	mediaPort,
+	listenAddresses: [{ ip: '127.0.0.1' }],
+	linkPortMin: mediaPort + 20,
+	linkPortMax: mediaPort + 99,
+	iceConsentTimeoutSeconds: 30,
+	connectTimeoutMs: 20_000,
+	maxListenersPerShard: 5_000,
+	requestTimeoutMs: 20_000,
+	log,
+});
+const programmes = Programmes.create({
+	supervisor,
+	maxListenersPerShard: 5_000,
+	autoPacking: { thresholdListeners: 200, smallMs: 20, largeMs: 60 },
+	log,
+});
+const room: Room = {
+	id: 'bench',
+	title: 'Bench',
+	voices: 3,
+	packingMs: 'auto',
+	visibility: 'public',
+	record: false,
+	state: 'live',
+	createdAt: '2023-05-24T22:00:00Z',
+	version: 1,
+};
+await programmes.roomChanged(room);
+await programmes.addSpeaker(room, SPEAKER, 1);
+
+const tell = (message: FromServer): void => void process.send?.(message);
+
+async function exchange(id: number, what: 'listen' | 'publish', offer: string): Promise<void> {
+	try {
+		const { sdp } = await (what === 'listen' ? programmes.listen(room, offer) : programmes.publish(room, SPEAKER, offer));
+		tell({ kind: 'answer', id, answer: sdp });
+	} catch (error) {
+		tell({ kind: 'refused', id, message: String(error) });
+	}
+}
+
+process.on('disconnect', () => process.exit(0)); // Shards leave when their node does.
+process.on('message', (message: ToServer) => {
+	switch (message.kind) {
+		case 'exchange':
+			void exchange(message.id, message.what, message.offer);
+			break;
+		case 'status':
+			tell({ kind: 'status', packingMs: programmes.describe(room.id)?.packingMs ?? 0 });
+			break;
+		case 'close':
+			programmes.close('the benchmark is over');
+			void supervisor.close('the benchmark is over', 5_000).then(() => process.exit(0));
+	}
+});
+
+const processes = supervisor.shards().flatMap(({ assignment, pid = 0, workerPid = 0 }): ServerProcess[] => {
+	const part = assignment?.role === 'listener' ? 'media' : 'stage';
+	return [
+		{ name: `${assignment?.role} shard`, part, pid },
+		{ name: `${assignment?.role} worker`, part, pid: workerPid },
+	];
+});
+tell({ kind: 'ready', processes: [{ name: 'node', part: 'control', pid: process.pid }, ...processes] });
