@@ -54,7 +54,7 @@ it('a client that leaves without a word is missed, by DTLS or by ICE consent, an
 	await listenersAre(room.id, 1);
 	listener.close();
 	await listenersAre(room.id, 0);
-	await expect(plane.programmes.closeSession(sessionId)).rejects.toMatchObject({ code: 'session_not_found' });
+	await expect(plane.programmes.patchSession(sessionId, 'a=end-of-candidates\r\n')).rejects.toMatchObject({ code: 'session_not_found' });
 });
 
 it('a session that is not there, or not even an id, is not found', async () => {

@@ -13,7 +13,7 @@ const SATURATED = 0.95;
 const { values } = parseArgs({
 	options: {
 		json: { type: 'string' },
-		listeners: { type: 'string', default: '250' },
+		listeners: { type: 'string', default: '250,500' },
 		rounds: { type: 'string', default: '2' },
 		seconds: { type: 'string', default: '12' },
 		generators: { type: 'string', default: '1' },
