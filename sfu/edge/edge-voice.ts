@@ -9,7 +9,6 @@ export type { VoicePacket } from '../rtp/voice-packet.ts';
 
 /** An upstream sends something every 400 ms even in silence: after this long it is gone, and not just quiet. */
 const UPSTREAM_SILENT_MS = 500;
-const KEEP_ALIVE_EVERY_MS = 400;
 /** After this long without a packet nothing can be told from sequence numbers: what comes is a new start. */
 const UPSTREAM_FORGOTTEN_MS = 2000;
 
@@ -20,6 +19,8 @@ export interface EdgeVoiceOptions {
 	readonly payloadType: number;
 	/** Audio per packet: 10…120 ms. */
 	readonly packingMs: number;
+	/** In a silence that lasts, one packet in about this time. Default 400. */
+	readonly silenceEveryMs?: number;
 	/** The clock's reading now; every `nowMs` is of the same monotonic clock. */
 	readonly nowMs: number;
 	/** Receives every outgoing RTP packet; owns it. */
@@ -50,6 +51,7 @@ export class EdgeVoice {
 	#upstreamKey: unknown = undefined;
 	#heardAtMs: number;
 	#nowMs: number;
+	readonly #silenceEveryMs: number;
 	/** When a keep-alive of our own is due; the first at once, so that the stream exists before its upstream does. */
 	#keepAliveDueMs: number;
 
@@ -59,9 +61,10 @@ export class EdgeVoice {
 		this.#nowMs = options.nowMs;
 		this.#heardAtMs = options.nowMs;
 		this.#keepAliveDueMs = options.nowMs;
-		const { ssrc, payloadType, nowMs, random = Math.random } = options;
+		const { ssrc, payloadType, nowMs, silenceEveryMs = 400, random = Math.random } = options;
+		this.#silenceEveryMs = silenceEveryMs;
 		this.#stream = new VoiceStream({ ssrc, payloadType, nowMs, random });
-		this.#packer = new Packer({ packingMs: options.packingMs, headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) =>
+		this.#packer = new Packer({ packingMs: options.packingMs, silenceEveryMs, headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) =>
 			this.#send(packed),
 		);
 	}
@@ -110,7 +113,7 @@ export class EdgeVoice {
 		this.#packer.flushIfDue(nowMs);
 		if (nowMs < this.#keepAliveDueMs) return;
 		this.#packer.flush();
-		this.#keepAliveDueMs = nowMs + KEEP_ALIVE_EVERY_MS;
+		this.#keepAliveDueMs = nowMs + this.#silenceEveryMs;
 		this.stats.keepAlives++;
 		this.stats.packetsOut++;
 		this.#emit(this.#stream.keepAlive(nowMs));

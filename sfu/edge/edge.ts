@@ -129,6 +129,7 @@ export class Edge {
 				linkId,
 				srtp,
 				ports: this.#options.link,
+				wanted: (index) => this.#wants(index),
 				onPacket: (index, packet) => {
 					if (this.#current === link) {
 						this.#onUpstreamPacket(index, packet);
@@ -199,7 +200,7 @@ export class Edge {
 			router.tick(nowMs);
 		}
 		const link = this.#current;
-		if (link && !this.#stalled && nowMs - link.lastPacketAtMs > STALL_MS) {
+		if (link && !this.#stalled && nowMs - link.lastPacketAtMs(nowMs) > STALL_MS) {
 			this.#stalled = true;
 			this.#options.emit('link.stalled', { roomId: this.#options.roomId, linkId: link.id });
 		}
@@ -253,9 +254,20 @@ export class Edge {
 		return router;
 	}
 
+	#wants(index: number): boolean {
+		return this.#ready.some((router) => router.wants(index));
+	}
+
 	async #openRouter(kind: EdgeKind): Promise<EdgeRouter> {
 		const { worker, voices } = this.#options;
-		const router = await EdgeRouter.create({ worker, kind, voices, packingMs: effectivePackingMs(kind, this.#packingMs), nowMs: performance.now() });
+		const router = await EdgeRouter.create({
+			worker,
+			kind,
+			voices,
+			packingMs: effectivePackingMs(kind, this.#packingMs),
+			nowMs: performance.now(),
+			onDemand: (index) => this.#current?.setWanted(index, this.#wants(index)),
+		});
 		if (this.#closed) {
 			router.close('room closed');
 			throw new SfuError('room_unknown', 'the room closed meanwhile');

@@ -5,6 +5,10 @@ const MIN_PACKING_MS = 10;
 const MAX_PACKING_MS = 120;
 /** Frames that wait longer than the packing and this are sent: the upstream has stopped in mid-packet. */
 const FLUSH_SLACK_MS = 20;
+/** So many DTX packets follow speech at the packing's pace; after them silence needs fewer. */
+const SILENCE_TRAIN = 5;
+/** A packet of silence that comes this much early is on time. */
+const SILENCE_SLACK_MS = 100;
 
 /** What the packer takes in: one packet of a voice in order, as {@link parseVoicePacket} gives it. */
 export interface VoiceFrames {
@@ -38,6 +42,8 @@ export interface PackerOptions {
 	readonly packingMs: number;
 	/** Bytes left free in front of every payload, for a header written in place. Default 0. */
 	readonly headroomBytes?: number;
+	/** In a silence that lasts, at most one packet in this time goes out. Default 400. */
+	readonly silenceEveryMs?: number;
 }
 
 const packingSamplesOf = (packingMs: number): number => {
@@ -68,7 +74,9 @@ export class Packer {
 	#waitingSamples = 0;
 	#waitingSinceMs = 0;
 
-	#afterDtx = false;
+	readonly #silenceSamples: number;
+	/** DTX packets since speech. */
+	#dtxSent = 0;
 	#dtxTimestamp = 0;
 	#dtxCsrc: number | undefined = undefined;
 
@@ -87,6 +95,7 @@ export class Packer {
 		this.#headroomBytes = options.headroomBytes ?? 0;
 		this.#packingSamples = packingSamplesOf(options.packingMs);
 		this.#dueAfterMs = options.packingMs + FLUSH_SLACK_MS;
+		this.#silenceSamples = ((options.silenceEveryMs ?? 400) - SILENCE_SLACK_MS) * SAMPLES_PER_MS;
 	}
 
 	/** When {@link flushIfDue} will have something to do, or Infinity. */
@@ -101,7 +110,7 @@ export class Packer {
 			this.#addDtx(packet);
 			return;
 		}
-		this.#afterDtx = false;
+		this.#dtxSent = 0;
 		if (this.#waitingSamples > 0 && !this.#continues(packet)) this.flush();
 
 		const { toc, durationSamples } = packet;
@@ -178,15 +187,16 @@ export class Packer {
 
 	/**
 	 * DTX goes out alone and at once: it says that speech has ended. Of a train at 20 ms only one packet per packing
-	 * follows, for a receiver needs no more of silence than of speech.
+	 * follows, for a receiver needs no more of silence than of speech; in a silence that lasts they thin out further.
 	 */
 	#addDtx(packet: VoiceFrames): void {
 		const { timestamp, csrc } = packet;
-		if (this.#afterDtx && csrc === this.#dtxCsrc && !packet.marker) {
+		if (this.#dtxSent > 0 && csrc === this.#dtxCsrc && !packet.marker) {
 			const elapsed = timestampDifference(timestamp, this.#dtxTimestamp);
-			if (elapsed > 0 && elapsed < this.#packingSamples) return;
+			const spacing = this.#dtxSent < SILENCE_TRAIN ? this.#packingSamples : this.#silenceSamples;
+			if (elapsed > 0 && elapsed < spacing) return;
 		}
-		this.#afterDtx = true;
+		this.#dtxSent++;
 		this.#dtxTimestamp = timestamp;
 		this.#dtxCsrc = csrc;
 		// The TOC byte alone in place of whatever form of nothing came: one frame of silence (RFC 6716 §3.2.1).

@@ -10,6 +10,8 @@ export interface UpstreamOptions {
 	linkId: string;
 	ports: LinkPorts;
 	srtp: boolean;
+	/** Streams that nobody takes are not fetched from the worker; see `setWanted`. */
+	wanted: (index: number) => boolean;
 	/** Packets of the programme's stream with this index, as they came. */
 	onPacket: (index: number, packet: Buffer) => void;
 }
@@ -23,6 +25,9 @@ export class UpstreamLink {
 	readonly local: LinkEndpoint;
 	readonly #options: UpstreamOptions;
 	readonly #transport: types.PipeTransport;
+	readonly #taps = new Map<number, types.Consumer>();
+	/** Streams being fetched, as last asked of the worker. */
+	readonly #fetched = new Set<number>();
 	#lastPacketAtMs = performance.now();
 	#packets = 0;
 	#connected = false;
@@ -50,19 +55,40 @@ export class UpstreamLink {
 	get packets(): number {
 		return this.#packets;
 	}
-	/** When something last came, keep-alives included; `performance.now()`. */
-	get lastPacketAtMs(): number {
-		return this.#lastPacketAtMs;
+	/** When something last came, keep-alives included; `performance.now()`. A link of which nothing is fetched is never late. */
+	lastPacketAtMs(nowMs: number): number {
+		return this.#fetched.size === 0 ? nowMs : this.#lastPacketAtMs;
+	}
+
+	/** Every packet fetched from the worker is a wake-up of this process, so fetch what somebody takes. */
+	setWanted(index: number, wanted: boolean): void {
+		const tap = this.#taps.get(index);
+		if (!tap || tap.closed || this.#fetched.has(index) === wanted) {
+			return;
+		}
+		if (wanted) {
+			this.#fetched.add(index);
+		} else {
+			this.#fetched.delete(index);
+		}
+		this.#lastPacketAtMs = performance.now();
+		// A tap that closes meanwhile needs neither.
+		(wanted ? tap.resume() : tap.pause()).catch(() => undefined);
 	}
 
 	/** Takes the other end's address and streams; packets flow when it resolves. */
 	async connect(remote: LinkEndpoint, voices: readonly LinkedVoice[]): Promise<void> {
-		const { direct, router, onPacket } = this.#options;
+		const { direct, router, onPacket, wanted } = this.#options;
 		await this.#transport.connect({ ip: remote.ip, port: remote.port, ...(remote.srtpParameters ? { srtpParameters: remote.srtpParameters } : {}) });
 		await Promise.all(
 			voices.map(async ({ index, rtpParameters }) => {
 				const producer = await this.#transport.produce({ kind: 'audio', rtpParameters });
-				const tap = await direct.consume({ producerId: producer.id, rtpCapabilities: router.rtpCapabilities });
+				const fetch = wanted(index);
+				const tap = await direct.consume({ producerId: producer.id, rtpCapabilities: router.rtpCapabilities, paused: !fetch });
+				this.#taps.set(index, tap);
+				if (fetch) {
+					this.#fetched.add(index);
+				}
 				tap.on('rtp', (packet) => {
 					this.#packets++;
 					this.#lastPacketAtMs = performance.now();
@@ -70,6 +96,9 @@ export class UpstreamLink {
 				});
 			}),
 		);
+		for (const { index } of voices) {
+			this.setWanted(index, wanted(index)); // It may have changed on the way.
+		}
 		this.#lastPacketAtMs = performance.now();
 		this.#connected = true;
 	}

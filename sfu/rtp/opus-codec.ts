@@ -21,7 +21,8 @@ export function ownStreamParameters(payloadType: number, ssrc: number, cname: st
 	return {
 		codecs: [{ mimeType: 'audio/opus', payloadType, clockRate: 48_000, channels: 2, parameters: {}, rtcpFeedback: [] }],
 		headerExtensions: [],
-		encodings: [{ ssrc }],
+		// `dtx`: silences of our voices are long; the worker must not take them for a stream that died.
+		encodings: [{ ssrc, dtx: true }],
 		rtcp: { cname },
 	};
 }

@@ -10,8 +10,11 @@ import { SessionTable } from '../session/session-table.ts';
 import { ShardStatsSampler } from './shard-stats.ts';
 import { openWebRtcServer, type TransportFactory, webRtcTransportFactory } from '../session/web-rtc-server.ts';
 
-/** One shared timer drives every director and voice of the shard. */
-const TICK_MS = 20;
+/**
+ * One shared timer drives every director and voice of the shard. Directors make silence at the pace of speech; edges
+ * only flush what waited in vain and cover a lost link, and each tick of a quiet shard costs a wake-up.
+ */
+const TICK_MS = { stage: 20, listener: 100 } as const;
 
 export interface ShardHostOptions {
 	worker: types.Worker;
@@ -61,7 +64,7 @@ export class ShardHost {
 				transports: webRtcTransportFactory(server, assignment),
 				sessions: new SessionTable(assignment.connectTimeoutMs),
 			};
-			this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+			this.#ticker = setInterval(() => this.#tick(), TICK_MS[assignment.role]);
 			return {};
 		},
 

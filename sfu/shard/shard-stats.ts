@@ -4,6 +4,8 @@ import type { types } from 'mediasoup';
 import type { ShardStats } from '../contract/shard-protocol.ts';
 
 const SAMPLE_MS = 1_000;
+/** Each look wakes the process up, so as few as still tell a stall. */
+const LAG_RESOLUTION_MS = 50;
 const PAGE_BYTES = 4_096;
 
 type Counts = Pick<ShardStats, 'listeners' | 'rooms' | 'joinsTotal' | 'joinsFailedTotal' | 'packetsSentTotal' | 'packetsReceivedTotal'>;
@@ -13,7 +15,7 @@ export class ShardStatsSampler {
 	readonly #worker: types.Worker;
 	readonly #counts: () => Counts;
 	readonly #report: (stats: ShardStats) => void;
-	readonly #lag = monitorEventLoopDelay({ resolution: 10 });
+	readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
 	readonly #timer: NodeJS.Timeout;
 	#lastAtMs = performance.now();
 	#lastNodeCpuUs = cpuUs(process.cpuUsage());
@@ -44,7 +46,7 @@ export class ShardStatsSampler {
 		const workerCpuMs = usage.ru_utime + usage.ru_stime;
 		const stats: ShardStats = {
 			...this.#counts(),
-			eventLoopLagMs: Math.max(0, this.#lag.percentile(99) / 1e6 - 10),
+			eventLoopLagMs: Math.max(0, this.#lag.percentile(99) / 1e6 - LAG_RESOLUTION_MS),
 			nodeCpuRatio: (nodeCpuUs - this.#lastNodeCpuUs) / 1_000 / elapsedMs,
 			nodeRssBytes: process.memoryUsage.rss(),
 			workerPid: this.#worker.pid,

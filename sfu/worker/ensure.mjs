@@ -5,7 +5,21 @@
 //   4. a build from the sources in mediasoup's npm package (worker.mk).
 // Plain JavaScript without dependencies, since it must run under Node 20.
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+	closeSync,
+	copyFileSync,
+	existsSync,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+	writeSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,14 +29,38 @@ const root = path.resolve(import.meta.dirname, '../..');
 const pkg = path.join(root, 'node_modules/mediasoup');
 const { version } = JSON.parse(readFileSync(path.join(pkg, 'package.json'), 'utf8'));
 const prebuilt = path.join(pkg, 'worker/out/Release/mediasoup-worker'); // mediasoup's default.
-const outName = path.join('.cache/worker', `${version}-${process.arch}`); // `npm ci` leaves it alone.
+// A folder for each version and recipe, which `npm ci` leaves alone.
+const outName = path.join('.cache/worker', `${version}-${process.arch}-${recipeHash()}`);
 const out = path.join(root, outName);
 const built = path.join(out, 'mediasoup-worker');
+/** Says which worker is to be run; read by worker-binary.ts. */
+const pointer = path.join(root, '.cache/worker/current');
 const DOWNLOAD_TIMEOUT_MS = 60_000;
 const BUILD_PACKAGES = ['g++', 'make', 'libuv1-dev', 'libssl-dev', 'libsrtp2-dev', 'libflatbuffers-dev', 'flatbuffers-compiler'];
 
 // Upstream's own check: a worker started bare exits with 41 if it can run here.
 const works = (file) => existsSync(file) && spawnSync(file, { env: {}, stdio: 'ignore' }).status === 41;
+
+/** Changes with whatever a build is made from besides mediasoup's own sources. */
+function recipeHash() {
+	const hash = createHash('sha256');
+	const files = ['worker.mk', ...readdirSync(path.join(import.meta.dirname, 'compat'), { recursive: true }).map((name) => path.join('compat', String(name)))];
+	for (const file of files.sort().map((name) => path.join(import.meta.dirname, name))) {
+		if (statSync(file).isFile()) {
+			hash.update(readFileSync(file));
+		}
+	}
+	return hash.digest('hex').slice(0, 8);
+}
+
+function point(at) {
+	if (!existsSync(pointer) || readFileSync(pointer, 'utf8') !== at) {
+		mkdirSync(path.dirname(pointer), { recursive: true });
+		writeFileSync(`${pointer}.${process.pid}`, at);
+		renameSync(`${pointer}.${process.pid}`, pointer);
+	}
+	return true;
+}
 
 function download() {
 	// PYTHON=false stops upstream's fallback build, which needs PyPI and GitHub.
@@ -122,22 +160,28 @@ function isAlive(pid) {
 }
 
 async function ensure() {
-	if (process.env.MEDIASOUP_WORKER_BIN || works(built) || works(prebuilt)) {
+	if (process.env.MEDIASOUP_WORKER_BIN) {
 		return true;
+	}
+	if (works(prebuilt)) {
+		return point(prebuilt);
+	}
+	if (works(built)) {
+		return point(built);
 	}
 	return withLock(async () => {
 		if (works(built)) {
-			return true;
+			return point(built);
 		}
 		console.log("Getting the mediasoup worker: trying mediasoup's own prebuilt one ...");
 		if (download()) {
 			// Kept where `npm ci` does not wipe it.
 			copyFileSync(prebuilt, `${built}.${process.pid}`);
 			renameSync(`${built}.${process.pid}`, built);
-			return true;
+			return point(built);
 		}
 		console.log('  none to be had. Building it from the npm package (about 1.5 minutes on 2 cores) ...');
-		return build();
+		return (await build()) && point(built);
 	});
 }
 

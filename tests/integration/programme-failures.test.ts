@@ -134,8 +134,10 @@ describe('a link that brings nothing', () => {
 		await listener.heard(21, { sinceMs: performance.now() });
 		figure('from the cut to the first audio over another link', performance.now() - cutAtMs);
 		await listener.morePackets(25);
-		// Meanwhile the edge kept its voices warm.
-		expect(Math.max(...listener.voices.map((voice) => voice.largestGapMs({ sinceMs: cutAtMs })))).toBeLessThan(1_000);
+		// Meanwhile the edge kept its voices warm, and the first one coming at a pace by which pages tell that they are connected.
+		const gaps = listener.voices.map((voice) => voice.largestGapMs({ sinceMs: cutAtMs }));
+		expect(gaps[0]).toBeLessThan(1_000);
+		expect(Math.max(...gaps)).toBeLessThan(2_000);
 		expect(listener.voices.map(({ flaws }) => flaws)).toEqual([FLAWLESS, FLAWLESS, FLAWLESS]);
 		expect(listener.state).toBe('connected');
 	});

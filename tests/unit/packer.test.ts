@@ -169,6 +169,23 @@ describe('silence', () => {
 		expect(timestamps(out)).toEqual(expected);
 	});
 
+	test('in a silence that lasts, packets thin out to the pace asked for, and speech brings the train back', () => {
+		const out: number[] = [];
+		const packer = new Packer({ packingMs: 60, silenceEveryMs: 1_200 }, ({ timestamp, dtx: silent }) => {
+			if (silent) out.push(timestamp / 48);
+		});
+		const silence = (fromMs: number) => {
+			for (const atMs of [0, 20, 40, 60, 80, ...Array.from({ length: 12 }, (_, i) => 480 + 400 * i)]) packer.add(dtx((fromMs + atMs) * 48, { csrc: undefined }), fromMs + atMs);
+		};
+		silence(0);
+		// One a packing of the train, then two more of it at the pace of what comes, then each third.
+		expect(out).toEqual([0, 60, 480, 880, 1_280, 2_480, 3_680, 4_880]);
+		packer.add(voice(6_000 * 48, [Buffer.from([1, 2, 3])], { csrc: undefined }), 6_000);
+		out.length = 0;
+		silence(6_020);
+		expect(out.slice(0, 3)).toEqual([6_020, 6_080, 6_500]);
+	});
+
 	test('the first DTX after speech, of another speaker or of a new spurt always goes out', () => {
 		const { packer, out } = collect(120);
 		packer.add(dtx(0), 0);
