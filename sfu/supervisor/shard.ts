@@ -61,7 +61,9 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 		super();
 		this.#requestTimeoutMs = requestTimeoutMs;
 		this.#child = fork(ENTRY, [], {
-			execArgv: [],
+			// A small young generation: packets are garbage within a millisecond, so a larger one only makes for cold caches and
+			// 40 KB more of memory a listener (measured with `npm run bench`).
+			execArgv: ['--max-semi-space-size=2'],
 			env: { ...withoutSettings(process.env), ...env },
 			serialization: 'advanced',
 			// A session of its own: Ctrl-C in the terminal must reach the node alone, which then ends its
