@@ -176,6 +176,10 @@ const ar: Messages = {
 	adminState: 'الحالة',
 	adminActions: 'الإجراءات',
 	adminServer: 'هذا الخادم',
+	adminStageShards: 'وحدات المنصة',
+	adminListenerShards: 'وحدات المستمعين',
+	adminAdmission: 'قبول المستمعين',
+	adminOf: '{alive} من {total}',
 	adminReady: 'جاهز',
 	adminNotReady: 'غير جاهز',
 	adminRoomCount: {

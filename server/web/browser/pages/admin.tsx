@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals';
 import type { RoomResource } from '../api/rooms-api.ts';
+import { formatNumber } from '../locale/format.ts';
 import { t, tCount } from '../locale/language.ts';
 import { ConfirmDialog, confirmed } from '../ui/confirm.tsx';
 import { InviteForm } from '../ui/invite-form.tsx';
@@ -64,15 +65,27 @@ const Server = () => {
 				<ul class="components">
 					{readiness.components.map(({ name, ready, detail }) => (
 						<li key={name} class={ready ? 'is-ready' : 'is-not-ready'}>
-							<bdi>{name}</bdi>
+							<bdi>{COMPONENT_TEXT[name] === undefined ? name : t(COMPONENT_TEXT[name])}</bdi>
 							<span>{t(ready ? 'adminReady' : 'adminNotReady')}</span>
-							{detail !== undefined && <bdi class="quiet">{detail}</bdi>}
+							{detail !== undefined && <bdi class="quiet">{detailText(detail)}</bdi>}
 						</li>
 					))}
 				</ul>
 			)}
 		</section>
 	);
+};
+
+/** `/readyz` speaks to programs; these are its words for people. */
+const COMPONENT_TEXT: Readonly<Record<string, 'adminStageShards' | 'adminListenerShards' | 'adminAdmission'>> = {
+	'stage shards': 'adminStageShards',
+	'listener shards': 'adminListenerShards',
+	admission: 'adminAdmission',
+};
+
+const detailText = (detail: string): string => {
+	const [, alive, total] = /^(\d+) of (\d+)$/.exec(detail) ?? [];
+	return alive === undefined || total === undefined ? detail : t('adminOf', { alive: formatNumber(Number(alive)), total: formatNumber(Number(total)) });
 };
 
 const RoomCard = ({ room }: { room: RoomResource }) => {

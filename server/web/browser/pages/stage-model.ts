@@ -38,6 +38,8 @@ export class StageModel {
 		const view = this.view.value;
 		return this.microphoneState.value === 'open' && (view?.state === 'on-stage' || (view?.state === 'reconnecting' && !view.muted));
 	});
+	/** Doors, going live, ending and invitations are the host's; a co-host moderates. */
+	readonly host = computed(() => this.view.value?.role === 'host');
 	readonly moderator = computed(() => ['host', 'cohost'].includes(this.view.value?.role ?? ''));
 
 	#microphone = new Microphone();

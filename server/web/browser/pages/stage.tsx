@@ -242,12 +242,12 @@ const HostPanel = () => {
 		<section class="card host" aria-labelledby="host-heading">
 			<h2 id="host-heading">{t('runRoom')}</h2>
 			<div class="row wrap">
-				{state === 'scheduled' && (
+				{model.host.value && state === 'scheduled' && (
 					<button type="button" class="button" title={t('openDoorsHelp')} onClick={() => model.command('open')}>
 						{t('openDoors')}
 					</button>
 				)}
-				{(state === 'scheduled' || state === 'open') && (
+				{model.host.value && (state === 'scheduled' || state === 'open') && (
 					<button type="button" class="button strong" title={t('goLiveHelp')} onClick={() => model.command('start')}>
 						{t('goLive')}
 					</button>
@@ -255,7 +255,7 @@ const HostPanel = () => {
 				<button type="button" class="button" onClick={() => model.muteAll()}>
 					{t('muteAll')}
 				</button>
-				{state !== 'ended' && (
+				{model.host.value && state !== 'ended' && (
 					<button
 						type="button"
 						class="button"
@@ -265,7 +265,9 @@ const HostPanel = () => {
 					</button>
 				)}
 			</div>
-			<InviteForm roles={['speaker', 'cohost', 'host']} invite={invite} listenUrl={`${location.origin}/r/${encodeURIComponent(model.roomId)}`} />
+			{model.host.value && (
+				<InviteForm roles={['speaker', 'cohost', 'listener']} invite={invite} listenUrl={`${location.origin}/r/${encodeURIComponent(model.roomId)}`} />
+			)}
 		</section>
 	);
 };
