@@ -13,6 +13,7 @@ import { registerJoinMetrics, registerRequestMetrics } from './http/plugins/requ
 import { registerSecurityHeaders } from './http/plugins/security-headers.ts';
 import { registerValidation } from './http/plugins/validation.ts';
 import { registerEventRoutes } from './http/routes/events.ts';
+import { registerKeyRoutes } from './http/routes/keys.ts';
 import { registerListenRoutes } from './http/routes/listen.ts';
 import { registerOperationRoutes } from './http/routes/operations.ts';
 import { registerParticipantRoutes } from './http/routes/participants.ts';
@@ -89,6 +90,7 @@ async function registerApi(api: FastifyInstance, context: RouteContext): Promise
 		registerRoomRoutes(json, context);
 		registerRoomStateRoutes(json, context);
 		registerTokenRoutes(json, context);
+		registerKeyRoutes(json, context);
 		registerParticipantRoutes(json, context);
 		registerEventRoutes(json, context);
 	});

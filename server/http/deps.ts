@@ -35,7 +35,7 @@ export interface AppDeps {
 	readonly events: Pick<EventHub, 'attach'>;
 	readonly verifier: Pick<TokenVerifier, 'verify'>;
 	readonly issuer: Pick<TokenIssuer, 'issue'>;
-	readonly keyRing: Pick<KeyRing, 'jwks'>;
+	readonly keyRing: Pick<KeyRing, 'jwks' | 'rotate' | 'retire'>;
 	readonly store: Pick<RoomStore, 'listBans'>;
 	readonly log: FastifyBaseLogger;
 	readonly readiness: Readiness;

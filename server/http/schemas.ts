@@ -157,6 +157,9 @@ export const IssuedToken = Type.Object(
 	strict,
 );
 
+export const KeyParams = Type.Object({ kid: Type.String({ minLength: 1, maxLength: 100 }) });
+export const NewKey = Type.Object({ kid: Type.String({ description: 'Id of the key that signs from now on' }) }, strict);
+
 export const Health = Type.Object({ status: Type.Literal('ok') }, strict);
 export const Readiness = Type.Object(
 	{

@@ -121,6 +121,8 @@ describe('who may do what', () => {
 		['PATCH /v1/sessions/nonsense', { headers: FRAGMENT, body: 'a=x' }, { nobody: '404 session_not_found' }],
 		['DELETE /v1/sessions/1-ffffffffffffffffffffffffffffffff', {}, { nobody: '404 session_not_found', liar: '401 token_invalid' }],
 		['DELETE /v1/sessions/../../etc/passwd', {}, { nobody: '404 not_found' }],
+		['POST /v1/admin/keys', {}, { nobody: '401 token_required', host: '403 forbidden', listener: '403 forbidden', liar: '401 token_invalid' }],
+		['DELETE /v1/admin/keys/nothing', {}, { nobody: '401 token_required', host: '403 forbidden', admin: '404 not_found' }],
 		['GET /healthz', {}, { nobody: '200', liar: '200' }],
 		['GET /readyz', {}, { nobody: '200' }],
 		['GET /metrics', {}, { nobody: '200' }],
