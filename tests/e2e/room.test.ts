@@ -109,7 +109,7 @@ describe('a room in real browsers', () => {
 			const samples = now.samples - then.samples;
 			const concealedRatio = (now.concealed - then.concealed) / samples;
 			console.log(
-				`listener ${i + 1}: ${((100 * concealedRatio)).toFixed(2)} % concealed over ${(samples / 48_000).toFixed(0)} voice-seconds, ${now.lost} packets lost, jitter buffer ${now.jitterBufferMs} ms`,
+				`listener ${i + 1}: ${(100 * Math.max(0, concealedRatio)).toFixed(2)} % concealed over ${(samples / 48_000).toFixed(0)} voice-seconds, ${now.lost} packets lost, jitter buffer ${now.jitterBufferMs} ms`,
 			);
 			expect(now.energy).toBeGreaterThan(then.energy);
 			expect(concealedRatio).toBeLessThan(0.01);

@@ -34,8 +34,12 @@ export function whyNoNamespace(): string | undefined {
 		}
 		return undefined;
 	} catch (error) {
-		if (String(error).includes('Operation not permitted')) {
+		const reason = String(error);
+		if (reason.includes('Operation not permitted')) {
 			return 'needs network namespaces, which are not permitted here even to root (a container?)';
+		}
+		if (reason.includes('make-rslave')) {
+			return 'needs network namespaces, which `ip` cannot enter where "/" is no mount point (a chroot?)';
 		}
 		throw error;
 	}
