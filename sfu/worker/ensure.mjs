@@ -45,7 +45,7 @@ const works = (file) => existsSync(file) && spawnSync(file, { env: {}, stdio: 'i
 function recipeHash() {
 	const hash = createHash('sha256');
 	const files = ['worker.mk', ...readdirSync(path.join(import.meta.dirname, 'compat'), { recursive: true }).map((name) => path.join('compat', String(name)))];
-	for (const file of files.toSorted().map((name) => path.join(import.meta.dirname, name))) {
+	for (const file of files.toSorted((a, b) => (a < b ? -1 : 1)).map((name) => path.join(import.meta.dirname, name))) {
 		if (statSync(file).isFile()) {
 			hash.update(readFileSync(file));
 		}

@@ -2,12 +2,12 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { DomainError } from '../../errors.ts';
 import type { Room } from '../../rooms/room.ts';
-import { quoteEtag } from '../etag.ts';
 import { iceLinks } from '../ice-links.ts';
 import { requireEntry } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
 import { empty, ListenQuery, media, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';
-import { ACCEPT_PATCH, DISCOVERY_HEADERS, SDP_BODY, SDP_TYPE, SESSION_HEADERS } from '../session-http.ts';
+import { sendSession } from '../session-answer.ts';
+import { DISCOVERY_HEADERS, SDP_BODY, SDP_TYPE, SESSION_HEADERS } from '../session-http.ts';
 
 /**
  * WHEP (draft-ietf-wish-whep): one POST seats a listener. The hot path: without a token nothing is looked up but the
@@ -46,16 +46,7 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 			if (entry !== undefined) await entry;
 			requireDoorsOpen(room, deps.now());
 			const session = await deps.media.listen(room, String(request.body), request.query.packing);
-			const ice = iceLinks(config.turn, deps.randomId, deps.now());
-			if (ice !== undefined) void reply.header('link', ice);
-			return reply
-				.code(201)
-				.header('content-type', SDP_TYPE)
-				.header('location', links.session(session.sessionId))
-				.header('etag', quoteEtag(session.etag))
-				.header('accept-patch', ACCEPT_PATCH)
-				.header('cache-control', 'no-store')
-				.send(session.sdp);
+			return sendSession(reply, session, { deps, links });
 		},
 	);
 

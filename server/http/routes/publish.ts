@@ -1,12 +1,12 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { DomainError } from '../../errors.ts';
-import { quoteEtag } from '../etag.ts';
 import { iceLinks } from '../ice-links.ts';
 import { requirePermission, requireUnbanned } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
 import { empty, media, NoQuery, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';
-import { ACCEPT_PATCH, DISCOVERY_HEADERS, SDP_BODY, SDP_TYPE, SESSION_HEADERS } from '../session-http.ts';
+import { sendSession } from '../session-answer.ts';
+import { DISCOVERY_HEADERS, SDP_BODY, SDP_TYPE, SESSION_HEADERS } from '../session-http.ts';
 
 /** WHIP (RFC 9725): an encoder speaks, as the person its token names. */
 export function registerPublishRoutes(instance: FastifyInstance, { deps, links, bans }: RouteContext): void {
@@ -40,16 +40,7 @@ export function registerPublishRoutes(instance: FastifyInstance, { deps, links, 
 			if (deps.rooms.require(roomId).state === 'ended') throw new DomainError('room_ended', 'This room has ended');
 			await requireUnbanned(principal, roomId, bans);
 			const session = await deps.stages.publish(principal, roomId, String(request.body));
-			const ice = iceLinks(deps.config.turn, deps.randomId, deps.now());
-			if (ice !== undefined) void reply.header('link', ice);
-			return reply
-				.code(201)
-				.header('content-type', SDP_TYPE)
-				.header('location', links.session(session.sessionId))
-				.header('etag', quoteEtag(session.etag))
-				.header('accept-patch', ACCEPT_PATCH)
-				.header('cache-control', 'no-store')
-				.send(session.sdp);
+			return sendSession(reply, session, { deps, links });
 		},
 	);
 

@@ -2,7 +2,7 @@
 export type Stall = 'none' | 'voice' | 'all';
 
 export interface StallLimits {
-	/** No RTP on any voice for this long. Silence is no stall: keep-alives come every 400 ms on each voice. */
+	/** No RTP on any voice for this long. Silence is no stall: in it a packet comes every 400 ms on the first voice and every 1.2 s on each other. */
 	allMs: number;
 	/** No RTP on a voice that had flowed, while others flow: longer, since a few keep-alives may simply be lost. */
 	voiceMs: number;

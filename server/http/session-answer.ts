@@ -1,0 +1,20 @@
+import type { FastifyReply } from 'fastify';
+import type { SessionCreated } from '../programme/room-media.ts';
+import { quoteEtag } from './etag.ts';
+import { iceLinks } from './ice-links.ts';
+import type { RouteContext } from './route-context.ts';
+import { ACCEPT_PATCH, SDP_TYPE } from './session-http.ts';
+
+/** 201 of WHEP and WHIP alike: the answer, where the session lives, and the TURN servers if there are any (RFC 9725 §4.2). */
+export function sendSession(reply: FastifyReply, session: SessionCreated, { deps, links }: Pick<RouteContext, 'deps' | 'links'>): FastifyReply {
+	const ice = iceLinks(deps.config.turn, deps.randomId, deps.now());
+	if (ice !== undefined) void reply.header('link', ice);
+	return reply
+		.code(201)
+		.header('content-type', SDP_TYPE)
+		.header('location', links.session(session.sessionId))
+		.header('etag', quoteEtag(session.etag))
+		.header('accept-patch', ACCEPT_PATCH)
+		.header('cache-control', 'no-store')
+		.send(session.sdp);
+}
