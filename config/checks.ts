@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseRedisAddress } from './redis-address.ts';
 import type { Config } from './schema.ts';
 
 /** A rule over several settings, or one that a schema cannot say. Run only when each of `keys` is fine by itself. */
@@ -31,6 +32,16 @@ const isAddressOrRange = (text: string): boolean => {
 const jwksUrlIsSafe = (text: string): boolean => {
 	const url = URL.parse(text);
 	return url !== null && (url.protocol === 'https:' || isLoopbackHost(url.hostname));
+};
+
+/** What the parser says of an address, in words that quote none of it. */
+const redisProblem = (url: string): string | undefined => {
+	try {
+		parseRedisAddress(url);
+		return undefined;
+	} catch (error) {
+		return error instanceof Error ? error.message : 'one that cannot be read';
+	}
 };
 
 /** The first entry a rule refuses, as it reads in a message. */
@@ -114,6 +125,16 @@ export const checks: readonly Check[] = [
 		keys: ['http.port', 'cluster.internalPort', 'redis.url'],
 		expected: 'the HTTP port and the internal port to differ',
 		run: ({ http, cluster, redis }) => redis.url !== undefined && http.port === cluster.internalPort ? `${http.port} for both` : undefined,
+	},
+	{
+		keys: ['redis.url'],
+		expected: 'redis://host:port/db, redis+sentinel://host:port,…/master-name/db or redis+cluster://host:port,… (rediss… for TLS)',
+		run: ({ redis }) => redis.url === undefined ? undefined : redisProblem(redis.url),
+	},
+	{
+		keys: ['redis.url', 'cluster.secret'],
+		expected: 'a secret that the nodes of the cluster share, beside REDIS_URL: ROSTRUM_CLUSTER_SECRET, the same on each of them',
+		run: ({ redis, cluster }) => redis.url !== undefined && cluster.secret === undefined ? 'none' : undefined,
 	},
 	{
 		keys: ['rooms.autoPacking.smallMs', 'rooms.autoPacking.largeMs'],

@@ -233,6 +233,27 @@ export const ConfigSchema = Type.Object({
 		internalPort: Type.Integer({
 			env: 'ROSTRUM_INTERNAL_PORT', default: 3100, ...port, description: 'TCP port on which nodes talk to each other.',
 		}),
+		internalAddress: Type.Optional(Type.String({
+			env: 'ROSTRUM_INTERNAL_ADDRESS', pattern: '^[A-Za-z0-9._:-]{1,253}$', expects: 'an IP address or a host name',
+			defaultFrom: '127.0.0.1 when `http.host` is loopback, else the first address of this machine that is not', examples: ['10.0.0.1'],
+			description: 'Where the other nodes reach this one, for requests (TCP) and links (UDP, link ports).',
+		})),
+		region: Type.Optional(Type.String({
+			env: 'ROSTRUM_REGION', pattern: '^[A-Za-z0-9._-]{1,64}$', expects: '1 to 64 letters, digits, dots, dashes', examples: ['eu-central'],
+			defaultFrom: 'none', description: 'Listeners are handed to nodes of the same region first.',
+		})),
+		maxFanOut: Type.Integer({
+			env: 'ROSTRUM_CLUSTER_MAX_FAN_OUT', default: 32, minimum: 2, maximum: 256,
+			description: 'Links that begin at one origin or one relaying edge; further edges link to an edge that relays.',
+		}),
+		linkLingerMs: Type.Integer({
+			env: 'ROSTRUM_CLUSTER_LINK_LINGER_MS', default: 15_000, minimum: 2000, maximum: 3_600_000,
+			description: 'How long an edge to which nobody listens any more keeps its link.',
+		}),
+		drainMs: Type.Integer({
+			env: 'ROSTRUM_CLUSTER_DRAIN_MS', default: 60_000, minimum: 0, maximum: 86_400_000,
+			description: 'How long a node of a cluster that gets SIGTERM takes to move its listeners to others before it closes.',
+		}),
 		secret: Type.Optional(Type.String({
 			env: 'ROSTRUM_CLUSTER_SECRET', secret: true, minLength: 32, maxLength: 512, expects: '32 to 512 characters',
 			defaultFrom: 'none', examples: ['CHANGE'],
@@ -242,9 +263,24 @@ export const ConfigSchema = Type.Object({
 
 	redis: Type.Object({
 		url: Type.Optional(Type.String({
-			env: 'REDIS_URL', secret: true, pattern: '^rediss?://[^\\s]+$', maxLength: 2048, expects: 'a redis:// or rediss:// address',
+			env: 'REDIS_URL', secret: true, pattern: '^rediss?(\\+(sentinel|cluster))?://[^\\s]+$', maxLength: 2048,
+			expects: 'a redis://, redis+sentinel:// or redis+cluster:// address (rediss… for TLS)',
 			defaultFrom: 'none: one node alone', examples: ['redis://127.0.0.1:6379/0'],
-			description: 'Where the nodes of a cluster keep rooms, leases and heartbeats. Treated as a secret, for it may hold a password.',
+			description: 'Where the nodes of a cluster keep rooms, leases and heartbeats: `redis://user:password@host:port/db`, '
+				+ '`redis+sentinel://user:password@sentinel1:port,sentinel2:port/master-name/db`, or `redis+cluster://user:password@host1:port,host2:port`; '
+				+ '`rediss…` for TLS. Treated as a secret, for it may hold a password.',
+		})),
+		keyPrefix: Type.String({
+			env: 'ROSTRUM_REDIS_KEY_PREFIX', default: 'rostrum', pattern: '^[A-Za-z0-9_.:-]{1,64}$', expects: '1 to 64 characters of A-Z, a-z, 0-9 and _ . : -',
+			description: 'Every key and channel begins with it. Clusters that share one Redis need different ones.',
+		}),
+		caFile: Type.Optional(Type.String({
+			env: 'ROSTRUM_REDIS_CA_FILE', minLength: 1, maxLength: 1024, defaultFrom: 'the certificate authorities of Node', examples: ['/etc/rostrum/redis-ca.pem'],
+			description: 'PEM file with the certificate authorities to believe when Redis has a certificate of a private one.',
+		})),
+		sentinelPassword: Type.Optional(Type.String({
+			env: 'ROSTRUM_REDIS_SENTINEL_PASSWORD', secret: true, minLength: 1, maxLength: 512, defaultFrom: 'none', examples: ['CHANGE'],
+			description: 'Password of the Sentinels themselves, where they ask for one.',
 		})),
 	}, { ...section, description: 'Redis' }),
 }, section);

@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 /** What `npm test` needs besides npm packages: a Redis, browsers, a voice, an independent WebRTC stack, namespaces. */
 const TEST_PACKAGES = [
 	'redis-server',
+	'caddy', // The proxy of the cluster's compose file.
 	'chromium',
 	'firefox-esr',
 	'espeak-ng',
