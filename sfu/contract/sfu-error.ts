@@ -14,6 +14,7 @@ export const SFU_ERRORS = {
 	session_exists: { retryable: false },
 	wrong_role: { retryable: false },
 	shard_full: { retryable: true },
+	link_full: { retryable: true },
 	shard_gone: { retryable: true },
 	shard_timeout: { retryable: true },
 	shard_failed: { retryable: true },

@@ -27,6 +27,10 @@ export interface ShardAssignment {
 	/** A session whose transport has not connected by then is closed. */
 	connectTimeoutMs: number;
 	maxListeners: number;
+	/** Where ends of links that leave the host listen, and what other hosts are told instead; loopback alone when absent. */
+	linkAddress?: { ip: string; announcedAddress?: string };
+	/** Links that begin at one origin or one relaying edge. */
+	maxDownstreams: number;
 }
 
 interface RoomRef {
@@ -79,8 +83,9 @@ export interface ShardRequests {
 	/** WHIP: the speaker's whole media in one exchange. */
 	'speaker.publish': [SpeakerRef & { sessionId: string; offer: string }, SessionAnswer];
 
-	// Links. `upstream.*` on the side that receives (the edge), `downstream.*` on the side that sends
-	// (the origin, or an edge that relays). The upstream side speaks first.
+	// Links. `upstream.*` on the side that receives (the edge), `downstream.*` on the side that sends (on a stage shard
+	// the origin, on a listener shard the room's edge, which relays). The upstream side speaks first. SRTP where
+	// `remote` carries keys. `link_full` when `maxDownstreams` begin there already.
 	'upstream.create': [LinkRef & { srtp: boolean }, LinkEndpoint];
 	'upstream.connect': [LinkRef & { remote: LinkEndpoint; voices: LinkedVoice[] }, Record<string, never>];
 	'upstream.close': [LinkRef, Record<string, never>];
@@ -125,6 +130,24 @@ export interface ShardStats {
 	workerPid: number;
 	workerCpuRatio: number;
 	workerRssBytes: number;
+	/** Receiving ends of links on this shard; measured every few seconds. */
+	links: LinkStats[];
+}
+
+/** How a link fares, as its receiving end sees it. */
+export interface LinkStats {
+	roomId: string;
+	linkId: string;
+	/** Packets that came over it, over all streams that are fetched or not. */
+	packetsTotal: number;
+	/** Packets known to be lost on the way. */
+	lostTotal: number;
+	/** Interarrival jitter (RFC 3550 §6.4.1), the worst stream's. */
+	jitterMs: number;
+	/** How much later than the fastest packet of the last minute the latest ones came: queueing on the way and in both ends. */
+	lagMs: number;
+	/** Since anything came, keep-alives included. */
+	silentMs: number;
 }
 
 /** Events: name → payload. */
@@ -136,8 +159,10 @@ export interface ShardEvents {
 	'speaker.media': { roomId: string; participantId: string; state: 'producing' | 'connected' | 'disconnected' | 'closed' };
 	/** Who talks changed; at most ten a second a room. */
 	'stage.talkers': { roomId: string; talkers: Talker[]; dominant: number | null };
-	/** Nothing has come over a link for two seconds, keep-alives included. */
+	/** Nothing has come over the link in use for a second, keep-alives included; said again once a second while that is so. */
 	'link.stalled': { roomId: string; linkId: string };
+	/** Something comes again over a link that had stalled. */
+	'link.flowing': { roomId: string; linkId: string };
 }
 
 export type ShardEventName = keyof ShardEvents;

@@ -11,7 +11,7 @@ export interface EdgeRouterOptions {
 	voices: number;
 	packingMs: PackingMs;
 	nowMs: number;
-	/** The first listener takes a voice, or the last one let go of it. */
+	/** The first taker of a voice has come, or the last one has gone. */
 	onDemand: (voiceIndex: number) => void;
 }
 
@@ -29,7 +29,10 @@ interface Voice {
 	consumers: number;
 }
 
-/** One mediasoup router of an edge, with the room's voices as producers of its own, for one kind of client. */
+/**
+ * One mediasoup router of an edge, with the room's voices as producers of its own, for one kind of client, or for the
+ * links that begin here. Whoever hangs on it is a taker: a listener of some voices, a link of all.
+ */
 export class EdgeRouter {
 	readonly kind: EdgeKind;
 	readonly router: types.Router;
@@ -37,7 +40,7 @@ export class EdgeRouter {
 	readonly capabilities: types.RtpCapabilities;
 	readonly #voices: readonly Voice[];
 	readonly #onDemand: (voiceIndex: number) => void;
-	#listeners = 0;
+	#takers = 0;
 	#idleSinceMs: number;
 	#packetsSent = 0;
 
@@ -55,8 +58,7 @@ export class EdgeRouter {
 						stream: new EdgeVoice({
 							ssrc,
 							payloadType: kind.payloadType,
-							packingMs,
-							silenceEveryMs: index === 0 || index === voices ? PULSE_MS : SILENCE_MS,
+							...(kind.relay ? { packingMs: 'as-it-comes' } : { packingMs, silenceEveryMs: index === 0 || index === voices ? PULSE_MS : SILENCE_MS }),
 							nowMs,
 							emit: (packet) => {
 								edge.#packetsSent += voice.consumers;
@@ -90,7 +92,7 @@ export class EdgeRouter {
 	}
 
 	idleMs(nowMs: number): number {
-		return this.#listeners > 0 ? 0 : nowMs - this.#idleSinceMs;
+		return this.#takers > 0 ? 0 : nowMs - this.#idleSinceMs;
 	}
 
 	producerId(voiceIndex: number): string {
@@ -101,18 +103,23 @@ export class EdgeRouter {
 		return voice.producer.id;
 	}
 
-	addListener(voiceIndices: readonly number[]): void {
-		this.#listeners++;
+	/** Of all voices and solo, in order. */
+	get producerIds(): string[] {
+		return this.#voices.map(({ producer }) => producer.id);
+	}
+
+	addTaker(voiceIndices: readonly number[]): void {
+		this.#takers++;
 		this.#count(voiceIndices, 1);
 	}
 
-	removeListener(voiceIndices: readonly number[]): void {
-		this.#listeners--;
+	removeTaker(voiceIndices: readonly number[]): void {
+		this.#takers--;
 		this.#count(voiceIndices, -1);
 		this.#idleSinceMs = performance.now();
 	}
 
-	/** Whether any listener takes this voice. */
+	/** Whether anybody takes this voice. */
 	wants(index: number): boolean {
 		return (this.#voices[index]?.consumers ?? 0) > 0;
 	}

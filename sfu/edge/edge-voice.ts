@@ -9,6 +9,12 @@ export type { VoicePacket } from '../rtp/voice-packet.ts';
 
 /** An upstream sends something every 400 ms even in silence: after this long it is gone, and not just quiet. */
 const UPSTREAM_SILENT_MS = 500;
+/**
+ * A relay is sooner with its own, and sends them faster: an edge behind it may fetch any one voice alone, and must not take
+ * its link for dead although a keep-alive is lost on the way (see `STALL_MS`).
+ */
+const RELAY_UPSTREAM_SILENT_MS = 440;
+const RELAY_SILENCE_MS = 200;
 /** After this long without a packet nothing can be told from sequence numbers: what comes is a new start. */
 const UPSTREAM_FORGOTTEN_MS = 2000;
 
@@ -17,9 +23,9 @@ export interface EdgeVoiceOptions {
 	readonly ssrc: number;
 	/** The edge router's Opus payload type. */
 	readonly payloadType: number;
-	/** Audio per packet: 10…120 ms. */
-	readonly packingMs: number;
-	/** In a silence that lasts, one packet in about this time. Default 400. */
+	/** Audio per packet: 10…120 ms. `as-it-comes` sends every packet on at once and byte for byte: for links. */
+	readonly packingMs: number | 'as-it-comes';
+	/** In a silence that lasts, one packet in about this time. Default 400; a relay passes on what comes, and sends its own twice as often. */
 	readonly silenceEveryMs?: number;
 	/** The clock's reading now; every `nowMs` is of the same monotonic clock. */
 	readonly nowMs: number;
@@ -41,12 +47,15 @@ export interface EdgeVoiceStats {
 
 /**
  * One voice on one edge router: takes the upstream's packets at 20 ms and sends one continuous stream in packets of
- * the router's packing, whatever upstream feeds it. While there is none it keeps the listeners' jitter buffers warm.
+ * the router's packing, whatever upstream feeds it. While there is none it keeps the listeners' jitter buffers warm,
+ * and edges behind a relay sure of their link.
  */
 export class EdgeVoice {
 	readonly stats: EdgeVoiceStats = { packetsIn: 0, packetsOut: 0, late: 0, keepAlives: 0 };
 	readonly #stream: VoiceStream;
-	readonly #packer: Packer;
+	/** None where every packet goes on as it came. */
+	readonly #packer: Packer | undefined;
+	readonly #upstreamSilentMs: number;
 	readonly #emit: (packet: Buffer) => void;
 	#upstreamKey: unknown = undefined;
 	#heardAtMs: number;
@@ -61,24 +70,27 @@ export class EdgeVoice {
 		this.#nowMs = options.nowMs;
 		this.#heardAtMs = options.nowMs;
 		this.#keepAliveDueMs = options.nowMs;
-		const { ssrc, payloadType, nowMs, silenceEveryMs = 400, random = Math.random } = options;
+		const { ssrc, payloadType, nowMs, packingMs, random = Math.random } = options;
+		const packs = packingMs !== 'as-it-comes';
+		const silenceEveryMs = options.silenceEveryMs ?? (packs ? 400 : RELAY_SILENCE_MS);
 		this.#silenceEveryMs = silenceEveryMs;
 		this.#stream = new VoiceStream({ ssrc, payloadType, nowMs, random });
-		this.#packer = new Packer({ packingMs: options.packingMs, silenceEveryMs, headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) =>
-			this.#send(packed),
-		);
+		this.#packer = packs
+			? new Packer({ packingMs, silenceEveryMs, headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) => this.#send(packed))
+			: undefined;
+		this.#upstreamSilentMs = packs ? UPSTREAM_SILENT_MS : RELAY_UPSTREAM_SILENT_MS;
 	}
 
 	/** Earliest time at which {@link tick} has anything to do, as things stand. */
 	get nextTickDueMs(): number {
-		return Math.min(this.#keepAliveDueMs, this.#packer.dueMs);
+		return Math.min(this.#keepAliveDueMs, this.#packer?.dueMs ?? Infinity);
 	}
 
 	/** A packet of the current upstream, as {@link parseVoicePacket} gives it; shared with other edges, so left as it is. */
 	onUpstreamPacket(packet: VoicePacket, nowMs: number): void {
 		this.#nowMs = nowMs;
 		this.stats.packetsIn++;
-		this.#keepAliveDueMs = nowMs + UPSTREAM_SILENT_MS;
+		this.#keepAliveDueMs = nowMs + this.#upstreamSilentMs;
 		if (nowMs - this.#heardAtMs > UPSTREAM_FORGOTTEN_MS) this.#restart();
 		this.#heardAtMs = nowMs;
 		if (!this.#stream.rewriter.accept(packet.sequenceNumber)) {
@@ -86,7 +98,11 @@ export class EdgeVoice {
 			return;
 		}
 		this.#stream.toc = packet.toc;
-		this.#packer.add(packet, nowMs);
+		if (this.#packer) {
+			this.#packer.add(packet, nowMs);
+		} else {
+			this.#relay(packet, nowMs);
+		}
 	}
 
 	/**
@@ -100,19 +116,19 @@ export class EdgeVoice {
 	}
 
 	/**
-	 * Changes the packing at once, without loss.
+	 * Changes the packing at once, without loss; nothing changes where there is none.
 	 * @throws RangeError when `packingMs` is not 10…120
 	 */
 	setPackingMs(packingMs: number): void {
-		this.#packer.setPackingMs(packingMs);
+		this.#packer?.setPackingMs(packingMs);
 	}
 
 	/** Called about every 20 ms. Two comparisons while the upstream is well. */
 	tick(nowMs: number): void {
 		this.#nowMs = nowMs;
-		this.#packer.flushIfDue(nowMs);
+		this.#packer?.flushIfDue(nowMs);
 		if (nowMs < this.#keepAliveDueMs) return;
-		this.#packer.flush();
+		this.#packer?.flush();
 		this.#keepAliveDueMs = nowMs + this.#silenceEveryMs;
 		this.stats.keepAlives++;
 		this.stats.packetsOut++;
@@ -120,8 +136,14 @@ export class EdgeVoice {
 	}
 
 	#restart(): void {
-		this.#packer.flush();
+		this.#packer?.flush();
 		this.#stream.rewriter.switchSource();
+	}
+
+	#relay({ timestamp, durationSamples, marker, csrc, payload }: VoicePacket, nowMs: number): void {
+		const header = this.#stream.rewriter.place(timestamp, durationSamples, nowMs);
+		this.stats.packetsOut++;
+		this.#emit(this.#stream.write(header, header.marker || marker, csrc, payload, 0, payload.length));
 	}
 
 	#send(packed: PackedPayload): void {

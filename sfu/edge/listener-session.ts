@@ -30,7 +30,7 @@ export class ListenerSession {
 	static async create(options: ListenerSessionOptions): Promise<ListenerSession> {
 		const { id, offer, router, voiceIndices, transports, sessions, onClosed } = options;
 		// Counted from here on, so that an idle router is not closed under a listener on the way in.
-		router.addListener(voiceIndices);
+		router.addTaker(voiceIndices);
 		let transport: types.WebRtcTransport | undefined;
 		try {
 			const made = await transports(router.router);
@@ -69,13 +69,13 @@ export class ListenerSession {
 				remote: offer,
 				mid: offer.transportMid,
 				onClosed: (reason) => {
-					router.removeListener(voiceIndices);
+					router.removeTaker(voiceIndices);
 					onClosed(reason);
 				},
 			});
 			return new ListenerSession(session, answer);
 		} catch (error) {
-			router.removeListener(voiceIndices);
+			router.removeTaker(voiceIndices);
 			transport?.close();
 			throw error instanceof SfuError ? error : new SfuError('shard_failed', 'the session could not be made', { cause: error });
 		}

@@ -1,13 +1,14 @@
 import type { types } from 'mediasoup';
 import type { LinkedVoice, LinkEndpoint } from '../contract/media-types.ts';
+import { endpointOf } from './link-endpoint.ts';
 import { type LinkPorts, linkListenInfo } from './link-ports.ts';
 
 export interface DownstreamOptions {
 	router: types.Router;
 	/** The programme's streams in order: voices, then solo. */
-	producers: readonly types.Producer[];
+	producerIds: readonly string[];
 	ports: LinkPorts;
-	/** The edge's end, listening already. */
+	/** The edge's end, listening already; see `readEndpoint`. */
 	remote: LinkEndpoint;
 }
 
@@ -18,15 +19,16 @@ export class DownstreamLink {
 	readonly local: LinkEndpoint;
 
 	/** All or nothing: whatever fails, the transport with everything on it is closed again. */
-	static async create({ router, producers, ports, remote }: DownstreamOptions): Promise<DownstreamLink> {
+	static async create({ router, producerIds, ports, remote }: DownstreamOptions): Promise<DownstreamLink> {
 		const enableSrtp = remote.srtpParameters !== undefined;
 		const transport = await router.createPipeTransport({ listenInfo: linkListenInfo(ports, enableSrtp), enableSrtp, enableSctp: false });
 		try {
-			await transport.connect({ ip: remote.ip, port: remote.port, ...(remote.srtpParameters ? { srtpParameters: remote.srtpParameters } : {}) });
-			const consumers = await Promise.all(producers.map(({ id }) => transport.consume({ producerId: id })));
+			await transport.connect(remote);
+			const consumers = await Promise.all(producerIds.map((producerId) => transport.consume({ producerId })));
 			return new DownstreamLink(
 				transport,
 				consumers.map(({ rtpParameters }, index) => ({ index, rtpParameters })),
+				endpointOf(transport, ports),
 			);
 		} catch (error) {
 			transport.close();
@@ -34,19 +36,13 @@ export class DownstreamLink {
 		}
 	}
 
-	private constructor(transport: types.PipeTransport, voices: LinkedVoice[]) {
+	private constructor(transport: types.PipeTransport, voices: LinkedVoice[], local: LinkEndpoint) {
 		this.#transport = transport;
 		this.voices = voices;
-		this.local = endpointOf(transport);
+		this.local = local;
 	}
 
 	close(): void {
 		this.#transport.close();
 	}
-}
-
-/** Where a PipeTransport listens, with its SRTP keys if it has any. */
-export function endpointOf(transport: types.PipeTransport): LinkEndpoint {
-	const { localAddress, localPort } = transport.tuple;
-	return { ip: localAddress, port: localPort, ...(transport.srtpParameters ? { srtpParameters: transport.srtpParameters } : {}) };
 }

@@ -4,6 +4,7 @@ import type { ShardRole } from '../contract/media-types.ts';
 import { SfuError } from '../contract/sfu-error.ts';
 import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
 import { Edge } from '../edge/edge.ts';
+import type { LinkPorts } from '../link/link-ports.ts';
 import { Origin } from '../stage/origin.ts';
 import type { ShardHandlers } from './request-server.ts';
 import { SessionTable } from '../session/session-table.ts';
@@ -44,6 +45,7 @@ export class ShardHost {
 	#joinsFailedTotal = 0;
 	#closedPackets = { sent: 0, received: 0 };
 	#ticker: NodeJS.Timeout | undefined;
+	#closed = false;
 
 	constructor({ worker, log, emit }: ShardHostOptions) {
 		this.#worker = worker;
@@ -69,7 +71,8 @@ export class ShardHost {
 		},
 
 		'origin.open': async ({ roomId, voices, onAir }) => {
-			const { transports, sessions, linkPortMin, linkPortMax } = this.#as('stage');
+			const assigned = this.#as('stage');
+			const { transports, sessions, maxDownstreams } = assigned;
 			this.#closeOrigin(roomId, 'opened again');
 			const attempt = Symbol(roomId);
 			this.#opening.set(roomId, attempt);
@@ -80,7 +83,8 @@ export class ShardHost {
 				onAir,
 				transports,
 				sessions,
-				linkPorts: { min: linkPortMin, max: linkPortMax },
+				linkPorts: linkPortsOf(assigned),
+				maxDownstreams,
 				log: this.#log,
 				emit: this.#emit,
 			});
@@ -139,14 +143,16 @@ export class ShardHost {
 			this.#edges.get(roomId)?.closeUpstream(linkId, 'closed by the node');
 			return {};
 		},
-		'downstream.create': ({ roomId, linkId, remote }) => this.#origin(roomId).createDownstream(linkId, remote),
+		'downstream.create': ({ roomId, linkId, remote }) =>
+			(this.#assigned?.role === 'listener' ? this.#edge(roomId) : this.#origin(roomId)).createDownstream(linkId, remote),
 		'downstream.close': ({ roomId, linkId }) => {
-			this.#origins.get(roomId)?.closeDownstream(linkId, 'closed by the node');
+			(this.#origins.get(roomId) ?? this.#edges.get(roomId))?.closeDownstream(linkId, 'closed by the node');
 			return {};
 		},
 
 		'edge.open': async ({ roomId, voices, packingMs }) => {
-			const { transports, sessions, linkPortMin, linkPortMax, listenAddresses } = this.#as('listener');
+			const assigned = this.#as('listener');
+			const { transports, sessions, maxDownstreams } = assigned;
 			if (!this.#edges.has(roomId)) {
 				this.#edges.set(
 					roomId,
@@ -157,7 +163,8 @@ export class ShardHost {
 						packingMs,
 						transports,
 						sessions,
-						link: { min: linkPortMin, max: linkPortMax, announced: listenAddresses[0]?.announcedAddress },
+						link: linkPortsOf(assigned),
+						maxDownstreams,
 						log: this.#log,
 						emit: this.#emit,
 					}),
@@ -208,6 +215,8 @@ export class ShardHost {
 
 	/** Ends every session, so that clients learn it from DTLS rather than from silence. */
 	close(reason: string): void {
+		this.#closed = true;
+		this.#opening.clear();
 		clearInterval(this.#ticker);
 		this.#assigned?.sampler.close();
 		for (const part of [...this.#origins.values(), ...this.#edges.values()]) {
@@ -243,6 +252,7 @@ export class ShardHost {
 			joinsFailedTotal: this.#joinsFailedTotal,
 			packetsSentTotal: this.#closedPackets.sent,
 			packetsReceivedTotal: this.#closedPackets.received,
+			links: [...this.#edges.values()].flatMap(({ linkStats }) => linkStats ?? []),
 		};
 		for (const [roomId, edge] of this.#edges) {
 			counts.rooms[roomId] = edge.listeners;
@@ -257,6 +267,7 @@ export class ShardHost {
 	}
 
 	#as(role: ShardRole): Assigned {
+		this.#refuseWhenClosed();
 		if (this.#assigned?.role !== role) {
 			throw new SfuError('wrong_role', `this is not a ${role} shard`);
 		}
@@ -270,7 +281,15 @@ export class ShardHost {
 		return this.#assigned.sessions;
 	}
 
+	/** What would be made now nobody would take away again. */
+	#refuseWhenClosed(): void {
+		if (this.#closed) {
+			throw new SfuError('shard_gone', 'this shard is closing');
+		}
+	}
+
 	#origin(roomId: string): Origin {
+		this.#refuseWhenClosed();
 		const origin = this.#origins.get(roomId);
 		if (!origin) {
 			throw new SfuError('room_unknown', 'this room has no origin on this shard');
@@ -279,6 +298,7 @@ export class ShardHost {
 	}
 
 	#edge(roomId: string): Edge {
+		this.#refuseWhenClosed();
 		const edge = this.#edges.get(roomId);
 		if (!edge) {
 			throw new SfuError('room_unknown', 'this room has no edge on this shard');
@@ -286,3 +306,5 @@ export class ShardHost {
 		return edge;
 	}
 }
+
+const linkPortsOf = ({ linkPortMin, linkPortMax, linkAddress }: ShardAssignment): LinkPorts => ({ min: linkPortMin, max: linkPortMax, address: linkAddress });

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { LinkedVoice, LinkEndpoint, RtpCapabilities } from '../contract/media-types.ts';
 import { SfuError } from '../contract/sfu-error.ts';
 import type { ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
-import { DownstreamLink } from '../link/downstream-link.ts';
+import { Downstreams } from '../link/downstreams.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { opusRouterCodec, ownStreamParameters, randomSsrc, STAGE_PAYLOAD_TYPE } from '../rtp/opus-codec.ts';
 import type { SessionTable } from '../session/session-table.ts';
@@ -22,6 +22,7 @@ export interface OriginOptions {
 	transports: TransportFactory;
 	sessions: SessionTable;
 	linkPorts: LinkPorts;
+	maxDownstreams: number;
 	log: Logger;
 	emit: <N extends ShardEventName>(name: N, data: ShardEvents[N]) => void;
 }
@@ -38,9 +39,7 @@ export class Origin {
 	readonly #voices: readonly types.Producer[];
 	readonly #director: Director;
 	readonly #speakers = new Map<string, Speaker>();
-	readonly #downstreams = new Map<string, DownstreamLink>();
-	/** Ids of links that are being made. */
-	readonly #makingDownstreams = new Set<string>();
+	readonly #downstreams: Downstreams;
 	#packetsReceived = 0;
 	#talkersChanged = false;
 	#talkersSentAtMs = -Infinity;
@@ -68,6 +67,9 @@ export class Origin {
 		this.#router = router;
 		this.#direct = direct;
 		this.#voices = voices;
+		const { roomId, linkPorts, maxDownstreams, log } = options;
+		const source = { router, producerIds: voices.map(({ id }) => id) };
+		this.#downstreams = new Downstreams({ ports: linkPorts, max: maxDownstreams, log: log.child({ room: roomId }), source: () => source });
 		this.#director = new Director({
 			voices: options.voices,
 			payloadType: STAGE_PAYLOAD_TYPE,
@@ -135,32 +137,13 @@ export class Origin {
 		return speaker;
 	}
 
-	/** The sending half of a link: made towards an edge that already listens at `remote`. */
-	async createDownstream(linkId: string, remote: LinkEndpoint): Promise<LinkEndpoint & { voices: LinkedVoice[] }> {
-		this.closeDownstream(linkId, 'made again');
-		this.#makingDownstreams.add(linkId);
-		try {
-			const link = await DownstreamLink.create({ router: this.#router, producers: this.#voices, ports: this.#options.linkPorts, remote });
-			if (this.#closed || !this.#makingDownstreams.has(linkId)) {
-				link.close();
-				throw new SfuError('room_unknown', 'the link was closed while it was made');
-			}
-			this.#downstreams.set(linkId, link);
-			return { ...link.local, voices: link.voices };
-		} finally {
-			this.#makingDownstreams.delete(linkId);
-		}
+	/** The sending half of a link; see `Downstreams.create`. */
+	createDownstream(linkId: string, remote: LinkEndpoint): Promise<LinkEndpoint & { voices: LinkedVoice[] }> {
+		return this.#downstreams.create(linkId, remote);
 	}
 
-	/** Also takes back one that is being made. */
 	closeDownstream(linkId: string, reason: string): void {
-		this.#makingDownstreams.delete(linkId);
-		const link = this.#downstreams.get(linkId);
-		if (link) {
-			this.#downstreams.delete(linkId);
-			this.#options.log.debug({ room: this.#options.roomId, link: linkId, reason }, 'downstream closed');
-			link.close();
-		}
+		this.#downstreams.close(linkId, reason);
 	}
 
 	tick(nowMs: number): void {
@@ -173,16 +156,16 @@ export class Origin {
 		}
 	}
 
-	close(_reason: string): void {
+	close(reason: string): void {
 		if (this.#closed) {
 			return;
 		}
 		this.#closed = true;
+		this.#downstreams.closeAll(reason);
 		for (const speaker of this.#speakers.values()) {
 			speaker.close();
 		}
 		this.#speakers.clear();
-		this.#downstreams.clear();
 		this.#router.close();
 	}
 }

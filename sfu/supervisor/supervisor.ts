@@ -16,6 +16,10 @@ export interface SupervisorOptions {
 	iceConsentTimeoutSeconds: number;
 	connectTimeoutMs: number;
 	maxListenersPerShard: number;
+	/** Where ends of links that leave the host listen, and what other hosts are told instead; without it no link leaves the host. */
+	linkAddress?: { ip: string; announcedAddress?: string };
+	/** Links that begin at one origin or one relaying edge. Default 32. */
+	maxDownstreams?: number;
 	requestTimeoutMs: number;
 	workerBin?: string;
 	workerLogLevel?: string;
@@ -47,6 +51,7 @@ const START_MS = 30_000;
 /** Shards report every second; this long without a report is death, although the process may still be there. */
 const SILENCE_MS = 3_000;
 const LOOK_MS = 500;
+const MAX_DOWNSTREAMS = 32;
 
 /**
  * Starts a node's shards, watches them, and puts a warm spare in a dead one's place: same index, same port.
@@ -140,6 +145,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 			iceConsentTimeoutSeconds: options.iceConsentTimeoutSeconds,
 			connectTimeoutMs: options.connectTimeoutMs,
 			maxListeners: options.maxListenersPerShard,
+			...(options.linkAddress ? { linkAddress: options.linkAddress } : {}),
+			maxDownstreams: options.maxDownstreams ?? MAX_DOWNSTREAMS,
 		};
 	}
 
