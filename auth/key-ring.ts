@@ -1,43 +1,18 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import path from 'node:path';
-import { calculateJwkThumbprint, type CryptoKey, exportJWK, generateKeyPair, importJWK } from 'jose';
+import { calculateJwkThumbprint, type CryptoKey, exportJWK, generateKeyPair } from 'jose';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { listKeyFiles, openKeyFolder, readKeyFile, removeKeyFile, writeKeyFile } from './key-file.ts';
 import { KeyRingError } from './key-ring-error.ts';
+import { checkKeyFile, type KeyFile, type PublicJwk, type SigningKey, toSigningKey } from './signing-key.ts';
 
-/** A key file: an Ed25519 JWK (RFC 8037) and when it was made, which decides which key signs. */
-const KeyFileSchema = Type.Object({
-	kty: Type.Literal('OKP'),
-	crv: Type.Literal('Ed25519'),
-	x: Type.String(),
-	d: Type.String(),
-	kid: Type.String(),
-	alg: Type.Literal('EdDSA'),
-	use: Type.Literal('sig'),
-	createdAtMs: Type.Integer({ minimum: 0 }),
-});
-type KeyFile = Static<typeof KeyFileSchema>;
 const SUFFIX = '.jwk.json';
 
-/** The public half, as RFC 7517 publishes it. */
-export interface PublicJwk {
-	readonly kty: 'OKP';
-	readonly crv: 'Ed25519';
-	readonly x: string;
-	readonly kid: string;
-	readonly alg: 'EdDSA';
-	readonly use: 'sig';
-}
-
-export interface SigningKey {
-	readonly kid: string;
-	readonly algorithm: 'EdDSA';
-	readonly createdAtMs: number;
-	readonly privateKey: CryptoKey;
-	readonly publicKey: CryptoKey;
-	readonly publicJwk: PublicJwk;
-}
+/** What stays of a key that was retired, so that it is not taken back from a node that still has it. */
+const RetiredFileSchema = Type.Object({ kid: Type.String({ pattern: '^[\\w-]{43}$' }), retiredAtMs: Type.Integer({ minimum: 0 }) });
+export type RetiredKey = Static<typeof RetiredFileSchema>;
+const RETIRED_SUFFIX = '.retired.json';
 
 /** What the verifier needs of a key ring. */
 export interface VerificationKeys {
@@ -51,24 +26,40 @@ export interface KeyRingOptions {
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;
 	readonly algorithm: 'EdDSA';
+	/**
+	 * Milliseconds until a new key signs, if there is an older one: long enough for the other nodes of a cluster to
+	 * know it. Default 0.
+	 */
+	readonly settleMs?: number;
+	/** Where there is no key yet: keys to begin with, such as those of other nodes. Default: one is made. */
+	readonly firstKeys?: () => Promise<readonly KeyFile[]>;
+}
+
+export interface KeyRingEvents {
+	/** A key was made here, or retired here. Not for those that were imported. */
+	changed: [];
 }
 
 /**
  * The keys this server signs its tokens with, one file each. The newest signs, all verify. There is no file that
  * names the active key, so a rotation is one rename and a crash can leave no half-done state.
  */
-export class KeyRing implements VerificationKeys {
+export class KeyRing extends EventEmitter<KeyRingEvents> implements VerificationKeys {
 	readonly algorithm: 'EdDSA';
 	readonly #dir: string;
 	readonly #now: () => number;
+	readonly #settleMs: number;
 	/** Oldest first. */
 	#keys: readonly SigningKey[] = [];
+	readonly #retired = new Map<string, RetiredKey>();
 	/** Rotations and retirements, one after the other. */
 	#changes: Promise<unknown> = Promise.resolve();
 
-	private constructor({ dir, now, algorithm }: KeyRingOptions) {
+	private constructor({ dir, now, algorithm, settleMs = 0 }: KeyRingOptions) {
+		super();
 		this.#dir = dir;
 		this.#now = now;
+		this.#settleMs = settleMs;
 		this.algorithm = algorithm;
 	}
 
@@ -79,22 +70,49 @@ export class KeyRing implements VerificationKeys {
 	static async open(options: KeyRingOptions): Promise<KeyRing> {
 		const ring = new KeyRing(options);
 		await openKeyFolder(ring.#dir);
+		for (const name of await listKeyFiles(ring.#dir, RETIRED_SUFFIX)) {
+			await ring.#readRetired(name);
+		}
 		const names = await listKeyFiles(ring.#dir, SUFFIX);
-		const keys = await Promise.all(names.map((name) => ring.#read(name)));
-		ring.#keys = keys.toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.kid < b.kid ? -1 : 1));
+		const keys = await Promise.all(names.map(async (name) => toSigningKey(await ring.#read(name))));
+		// A crash can come between the two halves of a retirement; the word that the key is retired comes first.
+		ring.#keys = sorted(keys.filter(({ kid }) => !ring.#retired.has(kid)));
+		for (const { kid } of keys.filter((key) => ring.#retired.has(key.kid))) {
+			await removeKeyFile(ring.#dir, kid + SUFFIX);
+		}
+		if (ring.#keys.length === 0) {
+			for (const file of (await options.firstKeys?.()) ?? []) {
+				await ring.importKey(file);
+			}
+		}
 		if (ring.#keys.length === 0) {
 			await ring.rotate();
 		}
 		return ring;
 	}
 
-	/** The key that signs: the newest. */
+	/** The key that signs: the newest of those that have settled. */
 	get active(): SigningKey {
 		const newest = this.#keys.at(-1);
 		if (newest === undefined) {
 			throw new KeyRingError(`No key in ${this.#dir}.`);
 		}
-		return newest;
+		if (this.#settleMs === 0) {
+			return newest;
+		}
+		const settledAtMs = this.#now() - this.#settleMs;
+		// Of keys that are all young, the oldest is the one that most nodes know.
+		return this.#keys.findLast(({ createdAtMs }) => createdAtMs <= settledAtMs) ?? this.#keys[0] ?? newest;
+	}
+
+	/** Ids of all keys that are trusted, oldest first. */
+	get kids(): readonly string[] {
+		return this.#keys.map(({ kid }) => kid);
+	}
+
+	/** Keys that were retired, here or on another node. */
+	get retired(): readonly RetiredKey[] {
+		return [...this.#retired.values()];
 	}
 
 	publicKey(kid: string): CryptoKey | undefined {
@@ -110,12 +128,57 @@ export class KeyRing implements VerificationKeys {
 			const kid = await calculateJwkThumbprint(jwk);
 			// Later than every other, even when the clock went backwards or two rotations share a millisecond.
 			const createdAtMs = Math.max(Math.trunc(this.#now()), (this.#keys.at(-1)?.createdAtMs ?? -1) + 1);
-			const file: KeyFile = { ...jwk, d, kid, alg: 'EdDSA', use: 'sig', createdAtMs };
-			const key = await toSigningKey(file);
-			await writeKeyFile(this.#dir, kid + SUFFIX, `${JSON.stringify(file, undefined, '\t')}\n`);
-			this.#keys = [...this.#keys, key];
+			const key = await this.#add({ ...jwk, d, kid, alg: 'EdDSA', use: 'sig', createdAtMs });
+			this.emit('changed');
 			return key;
 		});
+	}
+
+	/** A key with its private part, for another node. @throws KeyRingError for one that is not there. */
+	async exportKey(kid: string): Promise<KeyFile> {
+		if (this.publicKey(kid) === undefined) {
+			throw new KeyRingError(`There is no key ${kid}.`);
+		}
+		return await this.#read(kid + SUFFIX);
+	}
+
+	/**
+	 * Trusts a key that another node made; the newest of all signs. One that is here or was retired changes nothing.
+	 *
+	 * @returns whether it was new
+	 * @throws KeyRingError for what is not a whole signing key
+	 */
+	async importKey(given: unknown): Promise<boolean> {
+		const { file, fault } = await checkKeyFile(given);
+		if (file === undefined) {
+			throw new KeyRingError(`A key from another node cannot be used (${fault}).`);
+		}
+		return await this.#change(async () => {
+			if (this.#retired.has(file.kid) || this.publicKey(file.kid) !== undefined) {
+				return false;
+			}
+			await this.#add(file);
+			return true;
+		});
+	}
+
+	/**
+	 * Stops trusting a key that was retired on another node; makes a new one if there is no other.
+	 *
+	 * @returns whether that was news
+	 */
+	async importRetired(given: unknown): Promise<boolean> {
+		if (!Value.Check(RetiredFileSchema, given)) {
+			throw new KeyRingError('A retired key from another node cannot be read.');
+		}
+		if (this.#retired.has(given.kid)) {
+			return false;
+		}
+		if (this.#keys.length === 1 && this.#keys[0]?.kid === given.kid) {
+			await this.rotate();
+		}
+		await this.#change(() => this.#distrust(given));
+		return true;
 	}
 
 	/**
@@ -124,15 +187,14 @@ export class KeyRing implements VerificationKeys {
 	 */
 	retire(kid: string): Promise<void> {
 		return this.#change(async () => {
-			if (this.active.kid === kid) {
+			if (this.#keys.at(-1)?.kid === kid) {
 				throw new KeyRingError(`Key ${kid} is the one that signs; rotate before retiring it.`);
 			}
 			if (this.publicKey(kid) === undefined) {
 				throw new KeyRingError(`There is no key ${kid}.`);
 			}
-			// Distrusted first: if the file cannot be removed, at least this run does not take its tokens.
-			this.#keys = this.#keys.filter((key) => key.kid !== kid);
-			await removeKeyFile(this.#dir, kid + SUFFIX);
+			await this.#distrust({ kid, retiredAtMs: Math.max(0, Math.trunc(this.#now())) });
+			this.emit('changed');
 		});
 	}
 
@@ -147,7 +209,41 @@ export class KeyRing implements VerificationKeys {
 		return result;
 	}
 
-	async #read(name: string): Promise<SigningKey> {
+	async #add(file: KeyFile): Promise<SigningKey> {
+		const key = await toSigningKey(file);
+		await writeKeyFile(this.#dir, file.kid + SUFFIX, `${JSON.stringify(file, undefined, '\t')}\n`);
+		this.#keys = sorted([...this.#keys, key]);
+		return key;
+	}
+
+	async #distrust(retired: RetiredKey): Promise<void> {
+		const { kid } = retired;
+		const known = this.publicKey(kid) !== undefined;
+		// In memory first: if the disk fails, at least this run does not take its tokens.
+		this.#keys = this.#keys.filter((key) => key.kid !== kid);
+		this.#retired.set(kid, retired);
+		await writeKeyFile(this.#dir, kid + RETIRED_SUFFIX, `${JSON.stringify(retired)}\n`);
+		if (known) {
+			await removeKeyFile(this.#dir, kid + SUFFIX);
+		}
+	}
+
+	async #readRetired(name: string): Promise<void> {
+		let parsed: unknown;
+		try {
+			parsed = JSON.parse(await readKeyFile(this.#dir, name));
+		} catch (error) {
+			if (!(error instanceof SyntaxError)) {
+				throw error;
+			}
+		}
+		if (!Value.Check(RetiredFileSchema, parsed) || name !== parsed.kid + RETIRED_SUFFIX) {
+			throw new KeyRingError(`The file ${path.join(this.#dir, name)} is damaged. It says that a key was retired: put it back from a backup, or delete it if you trust that key.`);
+		}
+		this.#retired.set(parsed.kid, parsed);
+	}
+
+	async #read(name: string): Promise<KeyFile> {
 		const file = path.join(this.#dir, name);
 		const damaged = (why: string, cause?: unknown) => new KeyRingError(
 			`The key file ${file} is damaged (${why}). Put it back from a backup, or delete it: `
@@ -162,35 +258,17 @@ export class KeyRing implements VerificationKeys {
 			// The parser's message quotes the text, which is a private key.
 			throw damaged(text === '' ? 'it is empty' : 'it is not JSON');
 		}
-		if (!Value.Check(KeyFileSchema, parsed)) {
-			throw damaged('it is not an Ed25519 signing key');
+		const { file: key, fault } = await checkKeyFile(parsed);
+		if (key === undefined) {
+			throw damaged(fault);
 		}
-		const { kty, crv, x, kid } = parsed;
-		if (await calculateJwkThumbprint({ kty, crv, x }) !== kid || name !== kid + SUFFIX) {
+		if (name !== key.kid + SUFFIX) {
 			throw damaged('its name or id belongs to another key');
 		}
-		if (publicPartOf(parsed) !== x) {
-			throw damaged('its private and public parts do not belong together');
-		}
-		return await toSigningKey(parsed);
+		return key;
 	}
 }
 
-/** The `x` that belongs to a private key; undefined when there is none. */
-const publicPartOf = ({ kty, crv, x, d }: KeyFile): string | undefined => {
-	try {
-		// Through PKCS #8, which holds the private part alone, so that the public one is computed and not just copied.
-		const pkcs8 = createPrivateKey({ key: { kty, crv, x, d }, format: 'jwk' }).export({ format: 'pem', type: 'pkcs8' });
-		return createPublicKey(pkcs8).export({ format: 'jwk' }).x;
-	} catch {
-		return undefined;
-	}
-};
-
-const toSigningKey = async ({ kty, crv, x, d, kid, alg, use, createdAtMs }: KeyFile): Promise<SigningKey> => {
-	const [privateKey, publicKey] = await Promise.all([importJWK({ kty, crv, x, d }, alg), importJWK({ kty, crv, x }, alg)]);
-	if (privateKey instanceof Uint8Array || publicKey instanceof Uint8Array) {
-		throw new KeyRingError('An Ed25519 key was read as a shared secret.');
-	}
-	return { kid, algorithm: alg, createdAtMs, privateKey, publicKey, publicJwk: Object.freeze({ kty, crv, x, kid, alg, use }) };
-};
+/** Oldest first, in the same order on every node. */
+const sorted = (keys: readonly SigningKey[]): SigningKey[] =>
+	keys.toSorted((a, b) => a.createdAtMs - b.createdAtMs || (a.kid < b.kid ? -1 : 1));

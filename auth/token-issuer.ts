@@ -2,8 +2,8 @@ import { SignJWT } from 'jose';
 import { AuthError } from './auth-error.ts';
 import { parseOwnClaims } from './claims.ts';
 import { FOREIGN_SUBJECT_PREFIX } from './foreign-issuer.ts';
-import type { SigningKey } from './key-ring.ts';
 import type { Role } from './roles.ts';
+import type { SigningKey } from './signing-key.ts';
 import { STATIC_ADMIN_SUBJECT } from './static-admin-token.ts';
 
 export interface TokenIssuerOptions {
