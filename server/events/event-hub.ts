@@ -20,6 +20,12 @@ export interface StageSource {
 	on(event: 'rosterChanged', listener: (change: { roomId: string }) => void): unknown;
 	off(event: 'rosterChanged', listener: (change: { roomId: string }) => void): unknown;
 }
+/** Who is asked to move: shard → which part (0 to 1) of its listeners; see `placeOf` in the browser SDK for how a shard is named. */
+export interface MoveSource {
+	moves(): Readonly<Record<string, number>>;
+	on(event: 'changed', listener: () => void): unknown;
+	off(event: 'changed', listener: () => void): unknown;
+}
 /** What the hub needs of RoomMedia. */
 export interface CountSource {
 	listenersIn(roomId: string): number;
@@ -31,6 +37,8 @@ export interface EventHubOptions {
 	rooms: RoomSource;
 	stages: StageSource;
 	media: CountSource;
+	/** Default: nobody is ever asked to move. */
+	moves?: MoveSource;
 	clock: Clock;
 	/** Names this run of the node, so that event ids of an earlier one are not taken for its own. */
 	randomId: () => string;
@@ -76,6 +84,7 @@ export class EventHub {
 	readonly #rooms: RoomSource;
 	readonly #stages: StageSource;
 	readonly #media: CountSource;
+	readonly #moves: MoveSource | undefined;
 	readonly #clock: Clock;
 	readonly #instanceId: string;
 	readonly #maxWritesPerSecond: number;
@@ -103,6 +112,7 @@ export class EventHub {
 		this.#rooms = options.rooms;
 		this.#stages = options.stages;
 		this.#media = options.media;
+		this.#moves = options.moves;
 		this.#clock = options.clock;
 		this.#instanceId = options.randomId().replaceAll(/[^\w-]/g, '').slice(0, 64);
 		this.#maxWritesPerSecond = options.maxWritesPerSecond ?? 2_000;
@@ -117,6 +127,7 @@ export class EventHub {
 		this.#rooms.on('removed', this.#onRoomRemoved);
 		this.#stages.on('rosterChanged', this.#onRosterChanged);
 		this.#media.on('counts', this.#onCounts);
+		this.#moves?.on('changed', this.#onMoves);
 	}
 
 	get streamCount(): number {
@@ -173,6 +184,7 @@ export class EventHub {
 		this.#rooms.off('removed', this.#onRoomRemoved);
 		this.#stages.off('rosterChanged', this.#onRosterChanged);
 		this.#media.off('counts', this.#onCounts);
+		this.#moves?.off('changed', this.#onMoves);
 		const everybody = [...this.#subscribers()];
 		for (const [index, subscriber] of everybody.entries()) {
 			// Everybody comes back to another node, or to this one in a moment: evenly spread.
@@ -209,6 +221,12 @@ export class EventHub {
 		if (this.#countsWaiting.size > 0) this.#pacer.wake();
 	};
 
+	/** The same for every room of the node: whoever listens elsewhere sees that nothing of it is meant for them. */
+	readonly #onMoves = (): void => {
+		const moves = this.#moves?.moves() ?? {};
+		for (const audience of this.#audiences.values()) this.#publish(audience, 'move', 'move', moves, isEmpty(moves));
+	};
+
 	#open(room: Room): RoomAudience {
 		const audience = new RoomAudience(room.id, this.#instanceId);
 		audience.count = this.#media.listenersIn(room.id);
@@ -217,6 +235,8 @@ export class EventHub {
 		audience.setState('room', 'room', roomSummary(room), nextSeq);
 		audience.setState('stage', 'stage', this.#stage(room.id), nextSeq);
 		audience.setState('count', 'listeners', { count: audience.count }, nextSeq);
+		const moves = this.#moves?.moves() ?? {};
+		audience.setState('move', 'move', moves, nextSeq, isEmpty(moves));
 		return audience;
 	}
 
@@ -228,8 +248,8 @@ export class EventHub {
 		return { speakers };
 	}
 
-	#publish(audience: RoomAudience, kind: StateKind, event: string, data: unknown): void {
-		if (audience.setState(kind, event, data, () => ++this.#seq)) this.#pacer.start(audience.sweeps[kind]);
+	#publish(audience: RoomAudience, kind: StateKind, event: string, data: unknown, usual = false): void {
+		if (audience.setState(kind, event, data, () => ++this.#seq, usual)) this.#pacer.start(audience.sweeps[kind]);
 	}
 
 	/**
@@ -333,6 +353,10 @@ export class EventHub {
 		const spreadMs = Math.max(RETRY_SPREAD_MIN_MS, (this.#streams / this.#maxWritesPerSecond) * 1_000);
 		return Math.floor(RETRY_MIN_MS + place * spreadMs);
 	}
+}
+
+function isEmpty(record: object): boolean {
+	return Object.keys(record).length === 0;
 }
 
 /** @param retryMs left out: there is nothing to come back to */

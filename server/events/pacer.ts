@@ -29,7 +29,7 @@ export class Pacer {
 	readonly #clock: Clock;
 	readonly #budget: WriteBudget;
 	/** Sweeps with news to bring, by kind, in turn. */
-	readonly #queues: Record<EventKind, Sweep[]> = { bye: [], room: [], stage: [], count: [], heartbeat: [] };
+	readonly #queues: Record<EventKind, Sweep[]> = { bye: [], room: [], stage: [], move: [], count: [], heartbeat: [] };
 	#turn = 0;
 	#timer: { atMs: number; cancel: () => void } | undefined;
 	#closed = false;

@@ -17,8 +17,8 @@ export interface Subscriber {
 }
 
 /** The kinds that carry state; the others are signals. */
-export type StateKind = 'room' | 'stage' | 'count';
-const STATE_KINDS = ['room', 'stage', 'count'] as const;
+export type StateKind = 'room' | 'stage' | 'count' | 'move';
+const STATE_KINDS = ['room', 'stage', 'count', 'move'] as const;
 
 /** A quiet stream gets a comment, so that proxies keep it open: every 15 s, found by a look once a second. */
 const QUIET_MS = 14_000;
@@ -29,6 +29,8 @@ interface Current {
 	seq: number;
 	/** The event without its id, serialised once for all. */
 	text: string;
+	/** Says nothing that a newcomer does not take for granted. */
+	usual: boolean;
 	/** The whole chunk for the versions in `forSeen`: nearly everybody in a sweep has the same. */
 	chunk: string;
 	forSeen: SeenVersions;
@@ -53,17 +55,21 @@ export class RoomAudience {
 			bye: new Sweep('bye', this),
 			room: new Sweep('room', this),
 			stage: new Sweep('stage', this),
+			move: new Sweep('move', this),
 			count: new Sweep('count', this),
 			heartbeat: new Sweep('heartbeat', this),
 		};
-		this.#current = { room: nothing(), stage: nothing(), count: nothing() };
+		this.#current = { room: nothing(), stage: nothing(), count: nothing(), move: nothing() };
 	}
 
-	/** @returns false: subscribers would see no difference */
-	setState(kind: StateKind, event: string, data: unknown, nextSeq: () => number): boolean {
+	/**
+	 * @param usual newcomers need not be told
+	 * @returns false: subscribers would see no difference
+	 */
+	setState(kind: StateKind, event: string, data: unknown, nextSeq: () => number, usual = false): boolean {
 		const text = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 		if (text === this.#current[kind].text) return false;
-		this.#current[kind] = { ...nothing(), seq: nextSeq(), text };
+		this.#current[kind] = { ...nothing(), seq: nextSeq(), text, usual };
 		return true;
 	}
 
@@ -74,13 +80,18 @@ export class RoomAudience {
 	/** Versions that are not the present ones count as none: they are older, of another room, or made up. */
 	recognised(claimed: SeenVersions): SeenVersions {
 		const known = (kind: StateKind): number => (claimed[kind] === this.#current[kind].seq ? claimed[kind] : 0);
-		return { room: known('room'), stage: known('stage'), count: known('count') };
+		return { room: known('room'), stage: known('stage'), count: known('count'), move: known('move') };
 	}
 
 	/** Every state event that a newcomer lacks; afterwards it has them. */
 	snapshotFor(seen: SeenVersions): string {
 		let text = '';
-		for (const kind of STATE_KINDS) if (seen[kind] !== this.#current[kind].seq) text += this.#stateChunk(kind, seen);
+		for (const kind of STATE_KINDS) {
+			const { seq, usual } = this.#current[kind];
+			if (seen[kind] === seq) continue;
+			if (usual) seen[kind] = seq;
+			else text += this.#stateChunk(kind, seen);
+		}
 		return text;
 	}
 
@@ -117,7 +128,7 @@ export class RoomAudience {
 		const current = this.#current[kind];
 		seen[kind] = current.seq;
 		const { forSeen } = current;
-		if (forSeen.room !== seen.room || forSeen.stage !== seen.stage || forSeen.count !== seen.count) {
+		if (STATE_KINDS.some((each) => forSeen[each] !== seen[each])) {
 			current.forSeen = { ...seen };
 			current.chunk = `id: ${formatEventId(this.#instanceId, seen)}\n${current.text}`;
 		}
@@ -126,5 +137,5 @@ export class RoomAudience {
 }
 
 function nothing(): Current {
-	return { seq: 0, text: '', chunk: '', forSeen: { room: -1, stage: -1, count: -1 } };
+	return { seq: 0, text: '', usual: true, chunk: '', forSeen: { room: -1, stage: -1, count: -1, move: -1 } };
 }

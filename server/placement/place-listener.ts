@@ -1,5 +1,7 @@
+import { type ShardEffort, shardPressure } from './shard-pressure.ts';
+
 /** A shard as placement sees it. */
-export interface ListenerShardLoad {
+export interface ListenerShardLoad extends ShardEffort {
 	index: number;
 	alive: boolean;
 	draining: boolean;
@@ -7,8 +9,8 @@ export interface ListenerShardLoad {
 	listeners: number;
 	joining: number;
 	maxListeners: number;
-	/** Busier one of its two processes, of one core: 0 to 1. */
-	cpuRatio: number;
+	/** Whether the room has an edge there already: another one costs a link and about 30 ms of processor time a second. */
+	carriesRoom?: boolean;
 }
 
 /** Why a shard was not chosen; logged, so that an operator can see what placement saw. */
@@ -16,39 +18,47 @@ export type PassedOver = 'dead' | 'draining' | 'full' | 'busier';
 
 export interface Placement {
 	/** Undefined when no shard can take anybody. */
-	shard: number | undefined;
-	passedOver: { shard: number; why: PassedOver }[];
+	readonly shard: number | undefined;
+	/** Worked out when it is read: for the log. */
+	readonly passedOver: { shard: number; why: PassedOver }[];
 }
 
-/** Below this difference two shards' processors count as equally busy: a second's measurement is noisy. */
-const CPU_STEP = 0.2;
+/** Shards whose loads differ by less than this part of the lesser count as equal where one of them carries the room. */
+const CARRIED_TOLERANCE = 0.04;
 
 /**
- * Chooses the shard for the next listener: the least filled of those that may take one, where a clearly
- * busier processor counts as filling. A pure function of what it is given.
+ * Chooses the shard for the next listener: the least loaded of those that may take one (see `shardLoad`), and among
+ * nearly equal ones one that carries the room already. A pure function of what it is given.
  */
 export function placeListener(shards: readonly ListenerShardLoad[]): Placement {
-	const passedOver: { shard: number; why: PassedOver }[] = [];
 	let best: ListenerShardLoad | undefined;
+	let bestLoad = Infinity;
+	let carrying: ListenerShardLoad | undefined;
+	let carryingLoad = Infinity;
 	for (const shard of shards) {
-		const obstacle = obstacleTo(shard);
-		if (obstacle) {
-			passedOver.push({ shard: shard.index, why: obstacle });
+		if (obstacleTo(shard)) {
 			continue;
 		}
-		if (best === undefined || isBetter(shard, best)) {
-			if (best) {
-				passedOver.push({ shard: best.index, why: 'busier' });
-			}
+		const load = shardLoad(shard);
+		if (load < bestLoad) {
 			best = shard;
-		} else {
-			passedOver.push({ shard: shard.index, why: 'busier' });
+			bestLoad = load;
+		}
+		if (shard.carriesRoom && load < carryingLoad) {
+			carrying = shard;
+			carryingLoad = load;
 		}
 	}
-	return { shard: best?.index, passedOver };
+	return new ChosenShard((carryingLoad <= bestLoad * (1 + CARRIED_TOLERANCE) ? carrying : best)?.index, shards);
 }
 
-function obstacleTo({ alive, draining, listeners, joining, maxListeners }: ListenerShardLoad): PassedOver | undefined {
+/** 0 for an empty shard, 1 for a full one; more where it works harder than its listeners explain. */
+export function shardLoad(shard: ListenerShardLoad): number {
+	return (shard.listeners + shard.joining) / shard.maxListeners + shardPressure(shard);
+}
+
+/** Why a shard can take nobody. */
+export function obstacleTo({ alive, draining, listeners, joining, maxListeners }: ListenerShardLoad): Exclude<PassedOver, 'busier'> | undefined {
 	if (!alive) {
 		return 'dead';
 	}
@@ -58,13 +68,16 @@ function obstacleTo({ alive, draining, listeners, joining, maxListeners }: Liste
 	return listeners + joining >= maxListeners ? 'full' : undefined;
 }
 
-function isBetter(a: ListenerShardLoad, b: ListenerShardLoad): boolean {
-	const byCpu = Math.floor(a.cpuRatio / CPU_STEP) - Math.floor(b.cpuRatio / CPU_STEP);
-	// Processor load matters once it is high; below that the count is the better forecast.
-	if (byCpu !== 0 && Math.max(a.cpuRatio, b.cpuRatio) > 0.6) {
-		return byCpu < 0;
-	}
-	return fill(a) < fill(b);
-}
+class ChosenShard implements Placement {
+	readonly shard: number | undefined;
+	readonly #shards: readonly ListenerShardLoad[];
 
-const fill = ({ listeners, joining, maxListeners }: ListenerShardLoad) => (listeners + joining) / maxListeners;
+	constructor(shard: number | undefined, shards: readonly ListenerShardLoad[]) {
+		this.shard = shard;
+		this.#shards = shards;
+	}
+
+	get passedOver(): Placement['passedOver'] {
+		return this.#shards.filter(({ index }) => index !== this.shard).map((shard) => ({ shard: shard.index, why: obstacleTo(shard) ?? 'busier' }));
+	}
+}

@@ -126,6 +126,20 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 		});
 	}
 
+	/** A room as another node has stored it; taken if it is newer than what is known here. Says whether it was. */
+	take(room: Room): boolean {
+		const known = this.#rooms.get(room.id);
+		if (known !== undefined && known.version >= room.version) return false;
+		this.#adopt(room);
+		return true;
+	}
+
+	/** A room that another node has removed. */
+	drop(id: string): void {
+		const room = this.#rooms.get(id);
+		if (room !== undefined) this.#forget(room);
+	}
+
 	#insert(input: NewRoom, id: string): Promise<Room> {
 		return this.#serially(id, async () => {
 			const room = newRoom(input, { id, voices: this.#voices, at: this.#now() });

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Participant } from './room.ts';
 
 export interface StageRoster {
-	/** Grows by one with each change and never goes back while the node runs. */
+	/** Grows by one with each change and never goes back while the room has a home; the next home goes on from there. */
 	readonly version: number;
 	/** In order of number. */
 	readonly participants: readonly Participant[];
@@ -60,6 +60,26 @@ export function withoutMedia(roster: StageRoster): StageRoster {
 		roster,
 		roster.participants.map((participant) => Object.freeze({ ...participant, mediaId: null })),
 	);
+}
+
+/** As a new home begins with it: everybody is expected back, and nobody's media flows. */
+export function withAllReconnecting(roster: StageRoster): StageRoster {
+	if (roster.participants.length === 0) return roster;
+	return next(
+		roster,
+		roster.participants.map((participant) => Object.freeze({ ...participant, connection: 'reconnecting', mediaId: null })),
+	);
+}
+
+/** A roster and the epoch of the home that says so. */
+export interface StageState {
+	readonly epoch: number;
+	readonly roster: StageRoster;
+}
+
+/** A later home is right against an earlier one, whatever the versions say. */
+export function isNewer(a: StageState, b: StageState): boolean {
+	return a.epoch === b.epoch ? a.roster.version > b.roster.version : a.epoch > b.epoch;
 }
 
 const KEYS_THAT_CHANGE = ['name', 'role', 'muted', 'connection', 'mediaId'] as const;

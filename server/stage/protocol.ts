@@ -195,6 +195,10 @@ export const STAGE_EVENTS = {
 		rtpCapabilities: Type.Union([RtpCapabilities, Type.Null()]),
 		iceServers: Type.Array(IceServer),
 		reconnectGraceMs: Type.Integer(),
+		/** Something comes at least this often, if only a `pulse`: much more silence than that is a dead connection. */
+		pulseEveryMs: Type.Integer(),
+		/** Base URLs of other nodes that lead to this stage just as well, for when this one is gone. */
+		alternates: Type.Array(Type.String()),
 		room: RoomSummary,
 		roster: Type.Array(RosterEntry),
 		listenerCount: Type.Integer(),
@@ -206,6 +210,8 @@ export const STAGE_EVENTS = {
 	talkers: Type.Object({ talkers: Type.Array(Type.Object({ number: Type.Integer(), voice: Type.Integer() })), dominant: Type.Union([Type.Integer(), Type.Null()]) }),
 	/** The media server went away (`ready: false`) or is there again (`ready: true`): make both transports anew and produce again. */
 	media: Type.Object({ ready: Type.Boolean(), rtpCapabilities: Type.Union([RtpCapabilities, Type.Null()]) }),
+	/** Nothing but a sign of life. */
+	pulse: Type.Object({}),
 	/** Somebody with the right to do so muted you. */
 	muted: Type.Object({ by: Type.String() }),
 	/** The server is about to close the socket; `reconnect` says whether to come back. */

@@ -15,6 +15,7 @@ export interface Welcome {
 	mediaChanged: boolean;
 	rtpCapabilities: RtpCapabilities | null;
 	reconnectGraceMs: number;
+	alternates: readonly string[];
 	room: Room;
 	roster: StageRoster;
 	listenerCount: number;
@@ -31,7 +32,7 @@ export class StageAnnouncer {
 	}
 
 	/** The first frames of a connection, which must not be in the audience yet. */
-	welcome(connection: StageConnection, { me, resumed, mediaChanged, rtpCapabilities, reconnectGraceMs, room, roster, listenerCount }: Welcome): void {
+	welcome(connection: StageConnection, { me, resumed, mediaChanged, rtpCapabilities, reconnectGraceMs, alternates, room, roster, listenerCount }: Welcome): void {
 		// Whoever comes between two counts has seen one that the others have not: the next is said in any case.
 		if (listenerCount !== this.#listeners.count) this.#listeners.count = -1;
 		connection.deliver(
@@ -45,6 +46,8 @@ export class StageAnnouncer {
 				rtpCapabilities: rtpCapabilities && onTheWire(rtpCapabilities),
 				iceServers: connection.iceServers,
 				reconnectGraceMs,
+				pulseEveryMs: connection.pulseEveryMs,
+				alternates: [...alternates],
 				room: roomSummary(room),
 				roster: roster.participants.map(rosterEntry),
 				listenerCount,

@@ -12,6 +12,7 @@ export const STAGE_ENDINGS = {
 	kicked: { closeCode: CLOSE_CODES.kicked, reconnect: false, detail: 'You have been taken off the stage.' },
 	banned: { closeCode: CLOSE_CODES.banned, reconnect: false, detail: 'You have been banned from this room.' },
 	room_ended: { closeCode: CLOSE_CODES.roomEnded, reconnect: false, detail: 'The room has ended.' },
+	moved: { closeCode: CLOSE_CODES.moved, reconnect: true, detail: 'The room has moved to another server. Come back and you are taken there; your place is kept.' },
 	media_unavailable: { closeCode: DOMAIN_ERRORS.media_unavailable.closeCode, reconnect: true, detail: 'Your place could not be moved to the new media server.' },
 	shutting_down: { closeCode: CLOSE_CODES.shuttingDown, reconnect: true, detail: 'This server is shutting down.' },
 } as const;
@@ -22,6 +23,8 @@ export type StageEnding = keyof typeof STAGE_ENDINGS;
 export interface StageConnection {
 	/** What this person is told in `welcome` of STUN and TURN. */
 	readonly iceServers: Static<typeof IceServer>[];
+	/** As `welcome` tells it: this wire is never silent for longer. */
+	readonly pulseEveryMs: number;
 	/** Takes a frame made by `encodeEvent`, so that a broadcast is encoded once for all. */
 	deliver(frame: string): void;
 	/** Says `bye` and closes. The stage has let go of the connection by then and need not be told of its loss. */

@@ -9,6 +9,7 @@ import {
 	participantIdOf,
 	participantIn,
 	type StageRoster,
+	withAllReconnecting,
 	withChanged,
 	withEntered,
 	withLeft,
@@ -41,6 +42,8 @@ export interface StageRoomOptions {
 	schedule: (ms: number, task: () => void) => () => void;
 	reconnectGraceMs: number;
 	maxStageSize: number;
+	/** Base URLs of other nodes that lead here; default none. */
+	alternates?: () => readonly string[];
 	log: StageLog;
 }
 
@@ -72,6 +75,8 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	readonly #origin = new StageOrigin();
 	readonly #announce = new StageAnnouncer(() => this.#connections());
 	#shuttingDown: string | null = null;
+	/** The room lives elsewhere: nothing that still runs here may change anything any more. */
+	#moved = false;
 
 	constructor(options: StageRoomOptions) {
 		super();
@@ -84,6 +89,19 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 
 	get rtpCapabilities(): RtpCapabilities | null {
 		return this.#origin.rtpCapabilities;
+	}
+
+	/** Before anything else: goes on from where an earlier home was. Whoever was there is waited for, and has no media. */
+	restore(roster: StageRoster): void {
+		for (const participant of roster.participants) {
+			const seat = newSeat(participant);
+			seat.publishing = false;
+			// Transports of the earlier home are dead, and this one's media knows nobody yet.
+			seat.mediaFailed = true;
+			this.#seats.set(seat.id, seat);
+			this.#keepPlace(seat);
+		}
+		this.#setRoster(withAllReconnecting(roster));
 	}
 
 	/** Whether this person would find a place: a held one counts. */
@@ -216,6 +234,19 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 		}
 	}
 
+	/** The room lives elsewhere now. Everybody keeps their place there, so the roster stays as it is; media is not touched. */
+	stepDown(): void {
+		this.#moved = true;
+		for (const seat of this.#seats.values()) {
+			seat.gone = true;
+			this.#release(seat);
+			const connection = seat.connection;
+			seat.connection = null;
+			connection?.end('moved');
+		}
+		this.#seats.clear();
+	}
+
 	roomChanged(room: Room): void {
 		this.#announce.room(room);
 	}
@@ -296,6 +327,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 
 	/** Looks again at everything that may have changed while somebody waited at the door. */
 	#requireRoom(id: string, { role }: StagePrincipal): Room {
+		if (this.#moved) throw notHome();
 		if (this.#shuttingDown !== null) throw new DomainError('shutting_down', this.#shuttingDown);
 		const room = this.#options.room();
 		if (!room) throw new DomainError('room_not_found', 'There is no such room.');
@@ -355,6 +387,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	}
 
 	#goneError(): DomainError {
+		if (this.#moved) return notHome();
 		const room = this.#options.room();
 		return room && room.state !== 'ended'
 			? new DomainError('participant_not_found', 'You were taken off the stage meanwhile.')
@@ -381,7 +414,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 
 	/** Before the connection is attached, so that nothing precedes its `welcome`. */
 	#welcome(seat: Seat, connection: StageConnection, resumed: boolean, room: Room): void {
-		const { roomId, media, reconnectGraceMs } = this.#options;
+		const { roomId, media, reconnectGraceMs, alternates } = this.#options;
 		const { rtpCapabilities, generation } = this.#origin;
 		this.#announce.welcome(connection, {
 			me: this.#require(seat.id),
@@ -389,6 +422,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 			mediaChanged: seat.toldGeneration !== generation,
 			rtpCapabilities,
 			reconnectGraceMs,
+			alternates: alternates?.() ?? [],
 			room,
 			roster: this.#roster,
 			listenerCount: media.listenersIn(roomId),
@@ -471,6 +505,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	}
 
 	#requireSeat(participantId: string): Seat {
+		if (this.#moved) throw notHome();
 		this.#require(participantId);
 		const seat = this.#seats.get(participantId);
 		if (!seat) throw new DomainError('participant_not_found', 'Nobody on this stage has that id.');
@@ -478,6 +513,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	}
 
 	#seatOf(participantId: string, connection: StageConnection): Seat {
+		if (this.#moved) throw notHome();
 		const seat = this.#seats.get(participantId);
 		if (!seat || seat.connection !== connection) throw new DomainError('participant_not_found', 'You are not on this stage any more.');
 		return seat;
@@ -488,9 +524,13 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	}
 
 	#setRoster(roster: StageRoster): void {
-		if (roster === this.#roster) return;
+		if (roster === this.#roster || this.#moved) return;
 		this.#roster = roster;
 		this.#announce.roster(roster);
 		this.emit('rosterChanged', roster);
 	}
+}
+
+export function notHome(): DomainError {
+	return new DomainError('not_home', 'This room lives on another node; come back and you are taken there.');
 }

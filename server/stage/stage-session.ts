@@ -20,6 +20,8 @@ export interface StageSocketLimits {
 	/** A client that reads so slowly that this much waits for it is cut off; it may come back. */
 	maxBufferedBytes: number;
 	pingEveryMs: number;
+	/** A client hears something at least this often, so that it notices a host that vanished. Default 1,000. */
+	pulseEveryMs?: number;
 	/** So many pings without an answer, and the socket counts as lost. */
 	missedPings: number;
 	/** How long a client may take to answer a close. */
@@ -40,6 +42,8 @@ export interface StageSessionOptions {
 }
 
 const UNSUPPORTED_DATA = 1003;
+const PULSE_EVERY_MS = 1_000;
+const PULSE = encodeEvent('pulse', {});
 
 /** One socket on one stage: reads frames, carries them out in order, writes frames, notices when the other side is gone. */
 export class StageSession implements StageConnection {
@@ -52,6 +56,8 @@ export class StageSession implements StageConnection {
 	#ended = false;
 	#unansweredPings = 0;
 	#cancelPing: () => void = () => {};
+	#sentAtMs = 0;
+	#cancelPulse: () => void = () => {};
 	#cancelCloseTimeout: () => void = () => {};
 
 	private constructor(options: StageSessionOptions) {
@@ -72,8 +78,12 @@ export class StageSession implements StageConnection {
 		return this.#options.iceServers;
 	}
 
+	get pulseEveryMs(): number {
+		return this.#options.limits.pulseEveryMs ?? PULSE_EVERY_MS;
+	}
+
 	deliver(frame: string): void {
-		const { socket, limits, log, roomId } = this.#options;
+		const { socket, limits, log, roomId, now } = this.#options;
 		if (this.#ended || socket.readyState !== socket.OPEN) return;
 		if (socket.bufferedAmount > limits.maxBufferedBytes) {
 			log.warn({ roomId, bufferedBytes: socket.bufferedAmount }, 'stage socket reads too slowly and is cut off');
@@ -83,6 +93,7 @@ export class StageSession implements StageConnection {
 			return;
 		}
 		socket.send(frame);
+		this.#sentAtMs = now().getTime();
 	}
 
 	end(ending: StageEnding, detail?: string): void {
@@ -106,6 +117,7 @@ export class StageSession implements StageConnection {
 			this.#ended = true;
 			this.#queue.length = 0;
 			this.#cancelPing();
+			this.#cancelPulse();
 			this.#cancelCloseTimeout();
 			if (this.#place) this.#options.stages.socketLost(this.#place);
 		});
@@ -116,8 +128,12 @@ export class StageSession implements StageConnection {
 		try {
 			const { participant } = await stages.enter(principal, roomId, this);
 			this.#place = { roomId, participantId: participant.id, connection: this };
-			if (socket.readyState === socket.CLOSED) stages.socketLost(this.#place);
-			else await this.#work();
+			if (socket.readyState === socket.CLOSED) {
+				stages.socketLost(this.#place);
+			} else {
+				this.#pulseLater(this.pulseEveryMs);
+				await this.#work();
+			}
 		} catch (error) {
 			this.#refuse(this.#domainError(error, 'entering a stage failed'));
 		}
@@ -196,6 +212,19 @@ export class StageSession implements StageConnection {
 		this.#ended = true;
 		this.#cancelCloseTimeout();
 		this.#cancelCloseTimeout = schedule(limits.closeTimeoutMs, () => socket.terminate());
+	}
+
+	/** From the welcome on. @param ms until nothing will have been sent for a whole period */
+	#pulseLater(ms: number): void {
+		const { schedule, now } = this.#options;
+		this.#cancelPulse = schedule(ms, () => {
+			if (this.#ended) return;
+			const quietMs = now().getTime() - this.#sentAtMs;
+			// A clock that was set back says nothing.
+			const due = quietMs >= this.pulseEveryMs || quietMs < 0;
+			if (due) this.deliver(PULSE);
+			this.#pulseLater(due ? this.pulseEveryMs : this.pulseEveryMs - quietMs);
+		});
 	}
 
 	#pingLater(): void {

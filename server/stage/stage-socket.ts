@@ -1,10 +1,15 @@
 import websocket from '@fastify/websocket';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
+import type { Opened } from '../cluster/peers/socket-relays.ts';
 import { DomainError } from '../errors.ts';
+import type { AppCluster, AppDeps } from '../http/deps.ts';
+import { homeAnswers, homeElsewhere } from '../http/plugins/at-home.ts';
 import { registerAuth, requirePermission } from '../http/plugins/auth.ts';
+import { passBack } from '../http/plugins/forward.ts';
 import { type IceServer, MAX_FRAME_BYTES, STAGE_SUBPROTOCOL } from './protocol.ts';
+import { encodeEvent, STAGE_ENDINGS } from './stage-connection.ts';
 import { StageSession, type StageSessionOptions, type StageSocketLimits } from './stage-session.ts';
 import type { StageService } from './stage-service.ts';
 
@@ -16,6 +21,8 @@ export interface StageSocketDeps extends Pick<StageSessionOptions, 'media' | 'no
 	/** As many as can be on stage: a client consumes each of them at once after the media server came back. */
 	maxStageSize: number;
 	limits?: Partial<StageSocketLimits>;
+	/** The other nodes, one of which may be the home of the room; absent for a node that is alone. */
+	atHome?: { cluster: AppCluster; rooms: Pick<AppDeps['rooms'], 'get'> };
 }
 
 const MIN_FRAMES_PER_SECOND = 200;
@@ -29,10 +36,13 @@ const MIN_FRAMES_PER_SECOND = 200;
  * passes through the same checks and, if they all pass, is told that this is a WebSocket (400 `invalid_request`).
  * A token is looked at when the socket opens; one that expires later ends nothing, but cannot reconnect.
  *
+ * A stage is at its room's home. A socket that comes to another node is opened there first, with the same handshake,
+ * and then joined with the client's: whoever is on stage need not know where it is.
+ *
  * Register on the application itself and before other routes: upgrades to every other path must end there too.
  */
 export async function registerStageSocket(app: FastifyInstance, deps: StageSocketDeps): Promise<void> {
-	const { stages, media, now, schedule, log, iceServers } = deps;
+	const { stages, media, now, schedule, log, iceServers, atHome } = deps;
 	const limits: StageSocketLimits = {
 		framesPerSecond: Math.max(MIN_FRAMES_PER_SECOND, 4 * deps.maxStageSize),
 		badFramesPerSecond: 50,
@@ -44,9 +54,12 @@ export async function registerStageSocket(app: FastifyInstance, deps: StageSocke
 		...deps.limits,
 	};
 	const sessions = new Set<StageSession>();
+	const opened = new WeakMap<FastifyRequest, Extract<Opened, { home: object }>>();
 	// Before the plugin's own hook, which would close without a code and a word.
 	app.addHook('preClose', async () => {
 		for (const session of sessions) session.end('shutting_down');
+		const { detail, reconnect } = STAGE_ENDINGS.shutting_down;
+		atHome?.cluster.sockets.close(encodeEvent('bye', { code: 'shutting_down', detail, reconnect }));
 	});
 	await app.register(websocket, {
 		options: {
@@ -65,16 +78,32 @@ export async function registerStageSocket(app: FastifyInstance, deps: StageSocke
 		scope.route<{ Params: { room: string } }>({
 			method: 'GET',
 			url: '/v1/rooms/:room/stage',
-			config: { queryToken: true },
-			async preHandler(request) {
+			config: { queryToken: true, atHome: true },
+			async preHandler(request, reply) {
 				const { room } = request.params;
-				await stages.admit(requirePermission(request, 'stage:join', room), room);
+				const principal = requirePermission(request, 'stage:join', room);
+				const home = atHome && (await homeElsewhere(request, atHome));
+				if (!atHome || home === undefined) {
+					await stages.admit(principal, room);
+					return undefined;
+				}
+				const { sockets } = atHome.cluster;
+				if (!request.ws) return await homeAnswers(() => atHome.cluster.forward(request, reply, home));
+				const there = await homeAnswers(() => sockets.open(request, home, offeredProtocols(request)));
+				if (there.refusal) return passBack(there.refusal, request, reply);
+				opened.set(request, there);
+				return undefined;
 			},
 			handler: async () => {
 				throw new DomainError('invalid_request', 'This resource is a WebSocket: open it with wss:// or ws://.');
 			},
 			wsHandler(socket, request) {
 				const { room: roomId } = request.params;
+				const there = opened.get(request);
+				if (there) {
+					atHome?.cluster.sockets.join(socket, there, { roomId });
+					return;
+				}
 				const principal = requirePermission(request, 'stage:join', roomId);
 				const session = StageSession.open({ socket, principal, roomId, iceServers: iceServers(principal.subject), stages, media, now, schedule, limits, log });
 				sessions.add(session);
@@ -82,4 +111,10 @@ export async function registerStageSocket(app: FastifyInstance, deps: StageSocke
 			},
 		});
 	});
+}
+
+/** As `handleProtocols` above chooses: the home must come to the same. */
+function offeredProtocols(request: FastifyRequest): string[] {
+	const offered = request.headers['sec-websocket-protocol']?.split(',').map((name) => name.trim());
+	return offered?.includes(STAGE_SUBPROTOCOL) === true ? [STAGE_SUBPROTOCOL] : [];
 }

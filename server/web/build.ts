@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 
@@ -112,8 +113,10 @@ async function bundle(outdir: string, hash: string, minify: boolean): Promise<As
 		logLevel: 'silent',
 	};
 	// The listen page shares nothing with the others: a crowd that arrives at once should make as few requests as can be.
+	const listen = { ...common, entryPoints: entryPoints(['listen'], 'listen') };
+	const { metafile } = await build({ ...listen, write: false });
 	const results = [
-		await build({ ...common, entryPoints: entryPoints(['listen'], 'listen') }),
+		await build({ ...listen, plugins: [await onlyUsedTexts(Object.keys(metafile.inputs))] }),
 		await build({ ...common, entryPoints: entryPoints(['landing', 'stage', 'admin'], 'all') }),
 	];
 	const outputs = new Map(results.flatMap(({ metafile }) => Object.entries(metafile.outputs)).map(([file, output]) => [path.basename(file), output]));
@@ -124,6 +127,31 @@ async function bundle(outdir: string, hash: string, minify: boolean): Promise<As
 		pages: { landing: await assetsOf('landing'), listen: await assetsOf('listen'), stage: await assetsOf('stage'), admin: await assetsOf('admin') },
 		icon: ASSET_PREFIX + icon,
 		files: [...outputs.keys(), icon].toSorted(),
+	};
+}
+
+/**
+ * Most texts are for hosts and administrators: a crowd that comes to listen need not load them. Keys are always written
+ * out in the sources, never put together, so that whatever a bundle's own sources do not name is not used there.
+ * @param inputs everything that goes into the bundle, from the project's folder
+ */
+async function onlyUsedTexts(inputs: readonly string[]): Promise<Plugin> {
+	const texts = path.join(browserDir, 'i18n');
+	const files = inputs.map((input) => path.join(projectDir, input));
+	const own = files.filter((file) => file.startsWith(browserDir) && !file.startsWith(texts) && /\.tsx?$/.test(file));
+	const sources = (await Promise.all(own.map((file) => readFile(file, 'utf8')))).join('\n');
+	const named = new Set([...sources.matchAll(/'(\w+)'/g)].map(([, key]) => key));
+	return {
+		name: 'only-used-texts',
+		setup(build) {
+			build.onLoad({ filter: /\/i18n\/[\w-]+\.ts$/ }, async ({ path: file }) => {
+				// A language file, which has this shape or does not compile.
+				// oxlint-disable-next-line typescript/no-unsafe-type-assertion
+				const { default: all } = (await import(pathToFileURL(file).href)) as { default: Record<string, unknown> };
+				const used = Object.fromEntries(Object.entries(all).filter(([key]) => named.has(key)));
+				return { contents: `export default ${JSON.stringify(used)};`, loader: 'js' };
+			});
+		},
 	};
 }
 
@@ -158,6 +186,7 @@ async function addIcon(outdir: string): Promise<string> {
 	return name;
 }
 
+type Plugin = import('esbuild').Plugin;
 type BuildCommon = import('esbuild').BuildOptions & { metafile: true };
 
 interface Output {

@@ -8,14 +8,19 @@ import { ASSET_PREFIX, type AssetManifest, buildAssets, type BuildOptions, DEFAU
 export interface PagesOptions extends BuildOptions {
 	/** Shown in tabs and link previews until the page knows better. Default `Rostrum`. */
 	title?: string;
-	/** Further origins that pages may connect to: the public URLs of other nodes, to which a join may be redirected. */
-	connectOrigins?: readonly string[];
+	/** Further base URLs that pages may connect to: the public URLs of other nodes, which come and go while this one runs. */
+	connectOrigins?: () => readonly string[];
 }
 
 interface Page {
 	html: Buffer;
-	etag: string;
+	hash: string;
 	headers: Record<string, string>;
+}
+
+interface Policy {
+	text: string;
+	hash: string;
 }
 
 /** Long enough for a crowd to be served by caches, short enough that an upgrade is seen soon. */
@@ -42,16 +47,20 @@ export async function registerPages(app: FastifyInstance, options: PagesOptions 
 		preCompressed: true,
 		schemaHide: true,
 	});
+	const connectOrigins = options.connectOrigins ?? (() => []);
+	const policyFor = makePolicy();
 	for (const { url, page, indexed, microphone } of ROUTES) {
 		const document = makePage(manifest, page, options, { indexed, microphone });
-		app.get(url, { schema: { hide: true } }, (request, reply) => sendPage(request, reply, document));
+		app.get(url, { schema: { hide: true } }, (request, reply) => sendPage(request, reply, document, policyFor(connectOrigins())));
 	}
 	const { listen, stage } = manifest.pages;
 	app.log.debug({ listenGzipBytes: listen.gzipBytes, stageGzipBytes: stage.gzipBytes }, 'pages are built');
 }
 
-function sendPage(request: FastifyRequest, reply: FastifyReply, { html, etag, headers }: Page): FastifyReply {
-	void reply.headers(headers);
+function sendPage(request: FastifyRequest, reply: FastifyReply, { html, hash, headers }: Page, policy: Policy): FastifyReply {
+	// Browsers do not all take a new policy from a 304: another policy is another document.
+	const etag = `"${hash}-${policy.hash}"`;
+	void reply.headers(headers).header('etag', etag).header('content-security-policy', policy.text);
 	if (request.headers['if-none-match']?.split(/\s*,\s*/).includes(etag)) {
 		return reply.code(304).send();
 	}
@@ -61,32 +70,15 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, { html, etag, he
 function makePage(
 	manifest: AssetManifest,
 	page: PageName,
-	{ title = 'Rostrum', connectOrigins = [] }: PagesOptions,
+	{ title = 'Rostrum' }: PagesOptions,
 	{ indexed, microphone }: { indexed: boolean; microphone: boolean },
 ): Page {
 	const html = Buffer.from(renderPage(manifest, page, title, indexed));
-	const etag = `"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"`;
-	const policy = {
-		'default-src': "'none'",
-		'script-src': "'self'",
-		'style-src': "'self'",
-		'img-src': "'self'",
-		'media-src': "'self' blob:",
-		'connect-src': ["'self'", ...connectOrigins.flatMap((origin) => [origin, origin.replace(/^http/, 'ws')])].join(' '),
-		'base-uri': "'none'",
-		'form-action': "'self'",
-		'frame-ancestors': "'none'",
-		'require-trusted-types-for': "'script'",
-	};
 	return {
 		html,
-		etag,
+		hash: shortHash(html),
 		headers: {
-			etag,
 			'cache-control': `public, max-age=${PAGE_MAX_AGE_SECONDS}`,
-			'content-security-policy': Object.entries(policy)
-				.map(([directive, value]) => `${directive} ${value}`)
-				.join('; '),
 			'permissions-policy': `microphone=(${microphone ? 'self' : ''}), camera=(), geolocation=(), display-capture=()`,
 			'cross-origin-opener-policy': 'same-origin',
 			'referrer-policy': 'no-referrer',
@@ -94,6 +86,42 @@ function makePage(
 			'x-frame-options': 'DENY',
 		},
 	};
+}
+
+/** Gives the Content-Security-Policy for those whom pages may connect to; made anew only when they change. */
+function makePolicy(): (baseUrls: readonly string[]) => Policy {
+	let made: (Policy & { key: string }) | undefined;
+	return (baseUrls) => {
+		const key = baseUrls.join(' ');
+		if (made?.key !== key) {
+			const text = policyText(baseUrls);
+			made = { key, text, hash: shortHash(text).slice(0, 8) };
+		}
+		return made;
+	};
+}
+
+function shortHash(data: Buffer | string): string {
+	return createHash('sha256').update(data).digest('base64url').slice(0, 22);
+}
+
+function policyText(baseUrls: readonly string[]): string {
+	const origins = new Set(baseUrls.filter((url) => URL.canParse(url)).map((url) => new URL(url).origin));
+	const policy = {
+		'default-src': "'none'",
+		'script-src': "'self'",
+		'style-src': "'self'",
+		'img-src': "'self'",
+		'media-src': "'self' blob:",
+		'connect-src': ["'self'", ...[...origins].flatMap((origin) => [origin, origin.replace(/^http/, 'ws')])].join(' '),
+		'base-uri': "'none'",
+		'form-action': "'self'",
+		'frame-ancestors': "'none'",
+		'require-trusted-types-for': "'script'",
+	};
+	return Object.entries(policy)
+		.map(([directive, value]) => `${directive} ${value}`)
+		.join('; ');
 }
 
 function renderPage({ pages, icon }: AssetManifest, page: PageName, title: string, indexed: boolean): string {

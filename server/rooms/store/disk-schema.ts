@@ -33,4 +33,17 @@ export const MIGRATIONS: readonly string[] = [
 		value TEXT NOT NULL
 	) STRICT, WITHOUT ROWID;
 	`,
+	// What a node of a cluster keeps of the others' rooms. A tombstone outlives its room: it has no reference to one.
+	`
+	CREATE TABLE stages (
+		room_id TEXT PRIMARY KEY NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+		epoch INTEGER NOT NULL,
+		roster TEXT NOT NULL
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE tombstones (
+		room_id TEXT PRIMARY KEY NOT NULL,
+		created_at_ms INTEGER NOT NULL,
+		removed_at_ms INTEGER NOT NULL
+	) STRICT, WITHOUT ROWID;
+	`,
 ];

@@ -111,6 +111,7 @@ const en = {
 	you: 'you',
 	stageFull: 'The stage is full. Trying again by itself…',
 	stageReconnecting: 'The connection to the stage was lost. Getting it back; your place is kept.',
+	stageMoving: 'This room is moving to another server. Your place is kept; you are back in a moment.',
 	stageMediaAway: 'The media server is starting again. A moment…',
 	stageMediaConnecting: 'Connecting the sound…',
 	stageLeft: 'You have left the stage.',

@@ -1,7 +1,7 @@
 import { computed, signal } from '@preact/signals';
 import type { RoomSummary } from '../../../stage/protocol.ts';
 import { takeLinkToken } from '../api/link-token.ts';
-import { EventFeed, ListenSession, type ListenState, type ProblemError, type PublicSpeaker, type Quality } from '../sdk/listen.ts';
+import { EventFeed, ListenSession, type ListenState, type MovePortions, type ProblemError, type PublicSpeaker, type Quality, Servers } from '../sdk/listen.ts';
 import { roomFromPath } from './room-path.ts';
 
 const VOLUME_KEY = 'rostrum.volume';
@@ -38,17 +38,23 @@ export class ListenModel {
 	readonly level = (): number => this.#session?.level() ?? 0;
 
 	readonly #token = takeLinkToken(this.roomId);
+	readonly #servers = new Servers();
 	readonly #feed: EventFeed;
+	#moves: MovePortions = {};
 	#session: ListenSession | undefined;
 
 	constructor() {
-		this.#feed = new EventFeed({ room: this.roomId, ...(this.#token === undefined ? {} : { token: this.#token }) });
+		this.#feed = new EventFeed({ room: this.roomId, servers: this.#servers, ...(this.#token === undefined ? {} : { token: this.#token }) });
 		this.#feed.on('room', (room) => this.#roomChanged(room));
 		this.#feed.on('stage', ({ speakers }) => {
 			this.speakers.value = speakers;
 		});
 		this.#feed.on('listeners', ({ count }) => {
 			this.listeners.value = count;
+		});
+		this.#feed.on('move', (portions) => {
+			this.#moves = portions;
+			this.#session?.move(portions);
 		});
 		this.#feed.on('connection', ({ connected }) => {
 			this.feedConnected.value = connected;
@@ -69,10 +75,12 @@ export class ListenModel {
 		// A new one each time: the number of voices may have become known since.
 		this.#session = new ListenSession({
 			room: this.roomId,
+			servers: this.#servers,
 			...(this.#token === undefined ? {} : { token: this.#token }),
 			...(voices === undefined ? {} : { voices }),
 		});
 		this.#follow(this.#session);
+		this.#session.move(this.#moves);
 		this.#session.volume = this.volume.value;
 		this.#session.muted = this.muted.value;
 		this.rejoinedAfterMs.value = null;

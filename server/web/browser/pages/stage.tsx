@@ -132,7 +132,7 @@ const connectionText = (): TextKey | null => {
 		return view.delayedBecause === 'stage_full' ? 'stageFull' : view.delayedBecause === null ? 'joining' : 'listenServerAway';
 	}
 	if (view?.state === 'reconnecting') {
-		return 'stageReconnecting';
+		return view.delayedBecause === 'moved' ? 'stageMoving' : 'stageReconnecting';
 	}
 	return view?.media === 'off' ? 'stageMediaAway' : view?.media === 'connecting' ? 'stageMediaConnecting' : null;
 };

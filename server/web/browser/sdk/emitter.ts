@@ -17,7 +17,7 @@ export class Emitter<Events extends object> {
 			try {
 				trusted<(event: Events[K]) => void>(listener)(event);
 			} catch (error) {
-				reportError(error);
+				trusted<{ reportError?: (error: unknown) => void }>(globalThis).reportError?.(error);
 			}
 		}
 	}

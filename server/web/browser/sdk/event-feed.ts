@@ -3,6 +3,8 @@ import { parseTrusted, trusted } from './boundary.ts';
 import { LISTEN_BACKOFF, retryDelayMs } from './backoff.ts';
 import { Emitter } from './emitter.ts';
 import { asProblem, ProblemError, problemOf } from './problem.ts';
+import type { MovePortions } from './move-plan.ts';
+import { elsewhereMayHelp, type ServerCursor, Servers } from './servers.ts';
 import { type ServerEvent, SseParser } from './sse-parser.ts';
 
 /** One line of the roster as listeners see it. */
@@ -19,6 +21,8 @@ export interface FeedEvents {
 	room: RoomSummary;
 	stage: { speakers: readonly PublicSpeaker[] };
 	listeners: { count: number };
+	/** Which part of each shard's listeners is to be elsewhere: for `ListenSession.move`. */
+	move: MovePortions;
 	/** The node goes away; the feed comes back by itself if `reconnect`. */
 	bye: { reason: string; reconnect: boolean; retryMs: number };
 	/** Whether the stream is there. Nothing that sounds depends on it. */
@@ -30,12 +34,16 @@ export interface FeedEvents {
 export interface FeedOptions {
 	room: string;
 	baseUrl?: string;
+	/** Shared with the `ListenSession`, which learns of other servers; comes before `baseUrl`. */
+	servers?: Servers;
 	token?: string;
 	random?: () => number;
 }
 
 /** Heartbeats come every 15 s, later when very many listen; silence beyond this is a dead connection. */
 const SILENCE_MS = 75_000;
+/** Until an answer comes. */
+const ANSWER_MS = 10_000;
 const FINAL = new Set([400, 401, 403, 404, 410]);
 
 /**
@@ -46,16 +54,21 @@ const FINAL = new Set([400, 401, 403, 404, 410]);
 export class EventFeed extends Emitter<FeedEvents> {
 	readonly #options: FeedOptions;
 	readonly #random: () => number;
+	readonly #server: ServerCursor;
 	#lastEventId = '';
 	#attempt = 0;
+	#moves: MovePortions = {};
 	#running: AbortController | undefined;
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	#silence: ReturnType<typeof setTimeout> | undefined;
+	/** The stream that runs, or ran last, was there at all. */
+	#answered = false;
 
 	constructor(options: FeedOptions) {
 		super();
 		this.#options = options;
 		this.#random = options.random ?? Math.random;
+		this.#server = (options.servers ?? new Servers(options.baseUrl, this.#random)).cursor();
 	}
 
 	start(): void {
@@ -75,6 +88,7 @@ export class EventFeed extends Emitter<FeedEvents> {
 		const running = new AbortController();
 		this.#running = running;
 		let retryAfterMs: number | null | undefined;
+		let everywhere = true;
 		try {
 			retryAfterMs = await this.#read(running.signal);
 		} catch (error) {
@@ -85,21 +99,27 @@ export class EventFeed extends Emitter<FeedEvents> {
 				this.emit('refused', { problem });
 				return;
 			}
+			// A stream that breaks is no sign that its server is gone.
+			everywhere = this.#answered || !elsewhereMayHelp(problem) || this.#server.unreachable();
 		}
 		if (this.#running === running) {
 			this.#stopReading();
 			this.emit('connection', { connected: false });
+			// Nobody says so any more; the next stream does, if it still holds.
+			this.#setMoves({});
 			if (retryAfterMs === null) {
 				return;
 			}
-			this.#timer = setTimeout(() => void this.#run(), retryDelayMs(this.#attempt++, this.#random, LISTEN_BACKOFF, retryAfterMs));
+			this.#timer = setTimeout(() => void this.#run(), retryDelayMs(everywhere ? this.#attempt++ : 0, this.#random, LISTEN_BACKOFF, retryAfterMs));
 		}
 	}
 
 	/** @returns null: stay away for good; else how long to stay away once the stream has ended, if the server said so */
 	async #read(signal: AbortSignal): Promise<number | null | undefined> {
-		const { room, baseUrl = location.origin, token } = this.#options;
-		const response = await fetch(new URL(`/v1/rooms/${encodeURIComponent(room)}/events`, baseUrl), {
+		const { room, token } = this.#options;
+		this.#answered = false;
+		this.#expectMore(ANSWER_MS);
+		const response = await fetch(new URL(`/v1/rooms/${encodeURIComponent(room)}/events`, this.#server.url), {
 			headers: {
 				accept: 'text/event-stream',
 				...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -114,6 +134,8 @@ export class EventFeed extends Emitter<FeedEvents> {
 		if (response.body === null || !(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) {
 			throw new ProblemError({ status: 0, code: 'not_a_stream', title: 'The answer is not an event stream' });
 		}
+		this.#answered = true;
+		this.#server.reached();
 		const parser = new SseParser(this.#lastEventId);
 		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
 		let retryMs: number | null | undefined;
@@ -129,6 +151,10 @@ export class EventFeed extends Emitter<FeedEvents> {
 				this.#lastEventId = event.id;
 				const bye = this.#deliver(event);
 				if (bye !== undefined) {
+					if (bye.reconnect) {
+						// It goes away: whichever comes next is the better choice, and without another this is the same one.
+						this.#server.unreachable();
+					}
 					retryMs = bye.reconnect ? bye.retryMs : null;
 				}
 			}
@@ -153,6 +179,9 @@ export class EventFeed extends Emitter<FeedEvents> {
 			case 'listeners':
 				this.emit('listeners', trusted<FeedEvents['listeners']>(body));
 				return undefined;
+			case 'move':
+				this.#setMoves(trusted<MovePortions>(body));
+				return undefined;
 			case 'bye': {
 				const bye = trusted<FeedEvents['bye']>(body);
 				this.emit('bye', bye);
@@ -163,12 +192,20 @@ export class EventFeed extends Emitter<FeedEvents> {
 		}
 	}
 
-	#expectMore(): void {
+	#setMoves(moves: MovePortions): void {
+		const changed = Object.keys(moves).length > 0 || Object.keys(this.#moves).length > 0;
+		this.#moves = moves;
+		if (changed) {
+			this.emit('move', moves);
+		}
+	}
+
+	#expectMore(withinMs = SILENCE_MS): void {
 		clearTimeout(this.#silence);
 		this.#silence = setTimeout(() => {
 			const silent = this.#running;
 			silent?.abort();
-		}, SILENCE_MS);
+		}, withinMs);
 	}
 
 	#stopReading(): void {

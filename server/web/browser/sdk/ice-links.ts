@@ -5,24 +5,37 @@ export interface LinkedIceServer {
 	credential?: string;
 }
 
-/** ICE servers out of a Link header (RFC 8288; WHEP section on STUN/TURN configuration). */
-export const parseIceServers = (header: string | null): LinkedIceServer[] => {
-	const servers: LinkedIceServer[] = [];
+interface Link {
+	url: string;
+	parameters: ReadonlyMap<string, string>;
+}
+
+/** What a Link header (RFC 8288) names by one relation. */
+const linksOf = (header: string | null, relation: string): Link[] => {
+	const links: Link[] = [];
 	for (const [, url = '', rest = ''] of (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^;,\s]+))*)/g)) {
 		const parameters = new Map<string, string>();
 		for (const [, name = '', quoted, bare] of rest.matchAll(/;\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,\s]+))/g)) {
 			parameters.set(name.toLowerCase(), quoted?.replaceAll(/\\(.)/g, '$1') ?? bare ?? '');
 		}
-		if (parameters.get('rel') !== 'ice-server') {
-			continue;
+		if (parameters.get('rel') === relation) {
+			links.push({ url, parameters });
 		}
+	}
+	return links;
+};
+
+/** Base URLs of other servers that lead to the same room (`rel="alternate"`). */
+export const parseAlternates = (header: string | null): string[] => linksOf(header, 'alternate').map(({ url }) => url);
+
+/** ICE servers out of a Link header (WHEP section on STUN/TURN configuration). */
+export const parseIceServers = (header: string | null): LinkedIceServer[] =>
+	linksOf(header, 'ice-server').map(({ url, parameters }) => {
 		const username = parameters.get('username');
 		const credential = parameters.get('credential');
-		servers.push({
+		return {
 			urls: url,
 			...(username === undefined ? {} : { username }),
 			...(credential === undefined ? {} : { credential }),
-		});
-	}
-	return servers;
-};
+		};
+	});

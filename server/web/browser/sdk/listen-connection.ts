@@ -1,6 +1,7 @@
 import { Emitter } from './emitter.ts';
 import { asProblem, ProblemError } from './problem.ts';
 import { readReceiveStats, type ReceiveTotals } from './quality.ts';
+import { placeOf, type SessionPlace } from './move-plan.ts';
 import type { ContributingSource } from './speaker-tracker.ts';
 import { deleteSession, postOffer } from './whep.ts';
 
@@ -19,13 +20,14 @@ export interface CloseOptions {
 
 /** An endpoint that answers must also let media through within this time. */
 const CONNECT_TIMEOUT_MS = 8_000;
-const POST_TIMEOUT_MS = 10_000;
+export const POST_TIMEOUT_MS = 10_000;
 
 /** One WHEP session from offer to DELETE. It never heals itself: `ListenSession` replaces it. */
 export class ListenConnection extends Emitter<ListenConnectionEvents> {
 	readonly #peer: RTCPeerConnection;
 	readonly #token: string | undefined;
 	#sessionUrl: string | null = null;
+	#alternates: readonly string[] = [];
 	#closed = false;
 	#connected = false;
 	#timer: ReturnType<typeof setTimeout> | undefined;
@@ -56,17 +58,28 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 		return this.#active().map(({ receiver }) => receiver.track);
 	}
 
+	/** Where the session is, once the server has answered. */
+	get place(): SessionPlace | undefined {
+		return placeOf(this.#sessionUrl);
+	}
+
+	/** Base URLs of other servers, as the answer told them. */
+	get alternates(): readonly string[] {
+		return this.#alternates;
+	}
+
 	/**
 	 * Resolves once the answer is applied; `connected` follows.
 	 * The local description is set only after the answer came, since the answer may name the TURN servers to
 	 * gather from. The server is ICE-lite, so it needs no candidates of ours.
 	 * @throws ProblemError
 	 */
-	async connect(url: string): Promise<void> {
+	async connect(url: string, postTimeoutMs = POST_TIMEOUT_MS): Promise<void> {
 		try {
 			const offer = await this.#peer.createOffer();
-			const answer = await postOffer(url, offer.sdp ?? '', this.#token, AbortSignal.timeout(POST_TIMEOUT_MS));
+			const answer = await postOffer(url, offer.sdp ?? '', this.#token, AbortSignal.timeout(postTimeoutMs));
 			this.#sessionUrl = answer.sessionUrl;
+			this.#alternates = answer.alternates;
 			if (this.#closed) {
 				void this.#deleteSession();
 				return;

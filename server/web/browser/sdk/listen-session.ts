@@ -1,9 +1,11 @@
 import { LISTEN_BACKOFF, retryDelayMs } from './backoff.ts';
 import { Emitter } from './emitter.ts';
 import { LevelMeter } from './level-meter.ts';
-import { type CloseOptions, ListenConnection } from './listen-connection.ts';
+import { type CloseOptions, ListenConnection, POST_TIMEOUT_MS } from './listen-connection.ts';
+import { MovePlan, type MovePortions } from './move-plan.ts';
 import { asProblem, type ProblemError } from './problem.ts';
 import { NO_TOTALS, type Quality, qualityBetween } from './quality.ts';
+import { elsewhereMayHelp, type ServerCursor, Servers } from './servers.ts';
 import { SpeakerTracker } from './speaker-tracker.ts';
 import { StallDetector } from './stall-detector.ts';
 import { VoicePlayers } from './voice-players.ts';
@@ -29,6 +31,8 @@ export interface ListenOptions {
 	room: string;
 	/** Of the server; default the page's own origin. */
 	baseUrl?: string;
+	/** Shared with the room's `EventFeed`, so that it knows of the servers that this one is told of; comes before `baseUrl`. */
+	servers?: Servers;
 	/** Only rooms that are not public need one. */
 	token?: string;
 	/** Voices to ask for; a server with fewer refuses the rest. */
@@ -45,6 +49,13 @@ const QUALITY_MS = 2_000;
 const STABLE_MS = 10_000;
 const DOORS_RETRY_MS = 10_000;
 const DOORS_SPREAD_MS = 5_000;
+/** A new session that takes over from one that sounds does so when it has delivered for so long … */
+const SETTLE_MS = 120;
+/** … or when it is connected for so long and nobody says anything. */
+const SETTLE_SILENT_MS = 1_000;
+const SETTLE_LOOK_MS = 20;
+/** With other servers to go to, one that gives no answer is not waited for long; twice as long with each further try. */
+const QUICK_POST_MS = 1_500;
 const RETRYABLE = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
 
 /**
@@ -55,6 +66,9 @@ export class ListenSession extends Emitter<ListenEvents> {
 	readonly #options: ListenOptions;
 	readonly #random: () => number;
 	readonly #players: VoicePlayers;
+	readonly #servers: Servers;
+	readonly #server: ServerCursor;
+	readonly #plan: MovePlan;
 	readonly #speakers = new SpeakerTracker();
 	#meter: LevelMeter | undefined;
 	#state: ListenState = 'idle';
@@ -74,11 +88,21 @@ export class ListenSession extends Emitter<ListenEvents> {
 	#lastFlowAtMs: number | null = null;
 	#lost = false;
 	#page: AbortController | undefined;
+	/** `next` is there because the server asked for it. */
+	#moving = false;
+	#moveTimer: ReturnType<typeof setTimeout> | undefined;
+	#settleTimer: ReturnType<typeof setInterval> | undefined;
+	#quickTries = 0;
+	/** A hand-off to another server failed since there was a session last. */
+	#handOffFailed = false;
 
 	constructor(options: ListenOptions) {
 		super();
 		this.#options = options;
 		this.#random = options.random ?? Math.random;
+		this.#servers = options.servers ?? new Servers(options.baseUrl, this.#random);
+		this.#server = this.#servers.cursor();
+		this.#plan = new MovePlan(this.#random);
 		this.#players = new VoicePlayers(() => this.emit('blocked', {}));
 	}
 
@@ -148,6 +172,15 @@ export class ListenSession extends Emitter<ListenEvents> {
 	}
 
 	/**
+	 * The server wants a part of each shard's listeners elsewhere (the feed's `move`). If this session is meant, a new
+	 * one is made first, and takes over once it sounds.
+	 */
+	move(portions: MovePortions): void {
+		this.#plan.told(portions);
+		this.#considerMove();
+	}
+
+	/**
 	 * Asks again now if it was waiting to.
 	 * @param spreadMs at a random moment within this, since everybody else is told at the same time
 	 */
@@ -160,16 +193,18 @@ export class ListenSession extends Emitter<ListenEvents> {
 	async #join(): Promise<void> {
 		clearTimeout(this.#retryTimer);
 		this.#retryTimer = undefined;
-		this.#next?.close();
+		this.#dropNext();
 		const connection = ListenConnection.create(this.#options.voices ?? 3, this.#options.token);
 		this.#next = connection;
 		if (this.#current === undefined) {
 			this.#players.attach(connection.tracks);
 		}
-		connection.on('connected', () => this.#promote(connection));
+		connection.on('connected', () => this.#arrived(connection));
 		connection.on('dead', ({ reason }) => this.#died(connection, reason));
 		try {
-			await connection.connect(this.#listenUrl());
+			await connection.connect(this.#listenUrl(), this.#postTimeoutMs());
+			this.#server.reached();
+			this.#servers.learn(connection.alternates, this.#server.url);
 		} catch (error) {
 			if (this.#next === connection) {
 				this.#next = undefined;
@@ -180,23 +215,66 @@ export class ListenSession extends Emitter<ListenEvents> {
 	}
 
 	#listenUrl(): string {
-		const { room, baseUrl = location.origin, packingMs } = this.#options;
-		const url = new URL(`/v1/rooms/${encodeURIComponent(room)}/listen`, baseUrl);
+		const { room, packingMs } = this.#options;
+		const url = new URL(`/v1/rooms/${encodeURIComponent(room)}/listen`, this.#server.url);
 		if (packingMs !== undefined) {
 			url.searchParams.set('packing', String(packingMs));
 		}
 		return url.href;
 	}
 
-	/** The new session is connected: from now on it is the one that plays. */
+	#postTimeoutMs(): number {
+		return this.#sounding || this.#server.alone ? POST_TIMEOUT_MS : Math.min(POST_TIMEOUT_MS, QUICK_POST_MS * 2 ** this.#quickTries++);
+	}
+
+	/** People hear something, or the silence of a room in which nobody speaks. */
+	get #sounding(): boolean {
+		return !this.#lost && this.#state === 'playing' && this.#current?.connected === true;
+	}
+
+	/** The new session is connected. While the old one sounds it goes on until the new one does. */
+	#arrived(connection: ListenConnection): void {
+		if (this.#next !== connection) {
+			return;
+		}
+		if (!this.#sounding) {
+			this.#promote(connection);
+			return;
+		}
+		this.#players.prepare(connection.tracks);
+		const connectedAtMs = performance.now();
+		let deliversSinceMs: number | undefined;
+		clearInterval(this.#settleTimer);
+		this.#settleTimer = setInterval(() => {
+			const nowMs = performance.now();
+			if (connection.delivering) {
+				deliversSinceMs ??= nowMs;
+			}
+			const settled = deliversSinceMs !== undefined && nowMs - deliversSinceMs >= SETTLE_MS;
+			if (settled || nowMs - connectedAtMs >= SETTLE_SILENT_MS) {
+				this.#promote(connection);
+			}
+		}, SETTLE_LOOK_MS);
+	}
+
+	/** From now on the new session is the one that plays. */
 	#promote(connection: ListenConnection): void {
 		if (this.#next !== connection) {
 			return;
 		}
+		clearInterval(this.#settleTimer);
+		const seamless = this.#sounding;
 		const old = this.#current;
 		this.#current = connection;
 		this.#next = undefined;
-		this.#players.attach(connection.tracks);
+		this.#moving = false;
+		this.#handOffFailed = false;
+		this.#quickTries = 0;
+		if (seamless) {
+			this.#players.swap(connection.tracks);
+		} else {
+			this.#players.attach(connection.tracks);
+		}
 		this.#meter?.attach(connection.tracks);
 		old?.close();
 		const nowMs = performance.now();
@@ -204,13 +282,40 @@ export class ListenSession extends Emitter<ListenEvents> {
 		this.#totals = { atMs: nowMs, totals: NO_TOTALS };
 		this.#packets = 0;
 		this.#playingSinceMs = nowMs;
-		this.#setState('playing');
+		if (!seamless) {
+			this.#setState('playing');
+		}
+		this.#considerMove();
+	}
+
+	/** @param retryAfterMs what the server asked for when it could not take the new session */
+	#considerMove(retryAfterMs?: number): void {
+		clearTimeout(this.#moveTimer);
+		const wanted = () => this.#sounding && this.#next === undefined && this.#retryTimer === undefined && this.#plan.wants(this.#current?.place);
+		if (!wanted()) {
+			return;
+		}
+		this.#moveTimer = setTimeout(
+			() => {
+				if (wanted()) {
+					this.#plan.begun(performance.now());
+					this.#moving = true;
+					void this.#join();
+				}
+			},
+			this.#plan.delayMs(performance.now(), retryAfterMs),
+		);
+	}
+
+	#dropNext(options?: CloseOptions): void {
+		clearInterval(this.#settleTimer);
+		this.#next?.close(options);
+		this.#next = undefined;
 	}
 
 	#died(connection: ListenConnection, reason: string): void {
 		if (connection === this.#next) {
-			this.#next = undefined;
-			connection.close();
+			this.#dropNext();
 			this.#refused(asProblem(new Error(reason)));
 		} else if (connection === this.#current) {
 			this.#rejoin(true);
@@ -223,7 +328,9 @@ export class ListenSession extends Emitter<ListenEvents> {
 			return;
 		}
 		this.#lost ||= silent;
-		if (this.#next === undefined && this.#retryTimer === undefined) {
+		if (silent && this.#next?.connected === true) {
+			this.#promote(this.#next);
+		} else if (this.#next === undefined && this.#retryTimer === undefined) {
 			const delayMs = retryDelayMs(this.#attempt++, this.#random, LISTEN_BACKOFF);
 			this.#joinIn(delayMs);
 			if (silent) {
@@ -237,14 +344,22 @@ export class ListenSession extends Emitter<ListenEvents> {
 	#refused(problem: ProblemError): void {
 		if (problem.code === 'room_ended') {
 			this.#finish('ended', problem);
+		} else if (problem.code === 'handoff_invalid' && !this.#handOffFailed) {
+			this.#handOffFailed = true;
+			void this.#join();
+		} else if (this.#moving && this.#sounding) {
+			// What sounds is not given up for what cannot be had.
+			this.#moving = false;
+			this.#considerMove(problem.retryAfterMs);
 		} else if (problem.code === 'room_not_open') {
 			const delayMs = (problem.retryAfterMs ?? DOORS_RETRY_MS) + this.#random() * DOORS_SPREAD_MS;
 			this.#joinIn(delayMs);
 			this.#setState('waiting', problem, delayMs);
-		} else if (RETRYABLE.has(problem.status)) {
-			const delayMs = retryDelayMs(this.#attempt++, this.#random, LISTEN_BACKOFF, problem.retryAfterMs);
+		} else if (RETRYABLE.has(problem.status) || problem.code === 'handoff_invalid') {
+			const everywhere = !elsewhereMayHelp(problem) || this.#server.unreachable();
+			const delayMs = retryDelayMs(everywhere ? this.#attempt++ : 0, this.#random, LISTEN_BACKOFF, problem.retryAfterMs);
 			this.#joinIn(delayMs);
-			if (problem.code === 'no_capacity') {
+			if (problem.code === 'no_capacity' && !this.#sounding) {
 				this.#setState('waiting', problem, delayMs);
 			} else if (this.#lost || this.#current === undefined) {
 				this.#setState(this.#firstAudio ? 'reconnecting' : 'connecting', problem, delayMs);
@@ -297,15 +412,16 @@ export class ListenSession extends Emitter<ListenEvents> {
 	#recovered(): void {
 		clearTimeout(this.#retryTimer);
 		this.#retryTimer = undefined;
-		this.#next?.close();
-		this.#next = undefined;
+		this.#dropNext();
 		this.#setState('playing');
+		this.#considerMove();
 	}
 
 	#flowing(nowMs: number): void {
 		if (this.#lost && this.#state === 'playing') {
 			this.#lost = false;
 			this.emit('rejoined', { gapMs: Math.round(nowMs - (this.#lastFlowAtMs ?? this.#startedAtMs)) });
+			this.#considerMove();
 		}
 		this.#lastFlowAtMs = nowMs;
 		if (nowMs - this.#playingSinceMs > STABLE_MS && this.#next === undefined && this.#retryTimer === undefined) {
@@ -363,9 +479,10 @@ export class ListenSession extends Emitter<ListenEvents> {
 	#leave(options: CloseOptions = {}): void {
 		clearTimeout(this.#retryTimer);
 		this.#retryTimer = undefined;
-		this.#next?.close(options);
+		clearTimeout(this.#moveTimer);
+		this.#moving = false;
+		this.#dropNext(options);
 		this.#current?.close(options);
-		this.#next = undefined;
 		this.#current = undefined;
 		this.#speakers.clear();
 	}

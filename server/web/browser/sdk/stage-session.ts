@@ -68,10 +68,10 @@ export class StageSession extends Emitter<StageSessionEvents> {
 	#view = EMPTY;
 	#page: AbortController | undefined;
 
-	constructor({ room, token, baseUrl = location.origin, microphone = new Microphone(), random = Math.random }: StageSessionOptions) {
+	constructor({ room, token, baseUrl, microphone = new Microphone(), random = Math.random }: StageSessionOptions) {
 		super();
 		this.microphone = microphone;
-		this.#socket = new StageSocket({ room, token, baseUrl, random });
+		this.#socket = new StageSocket({ room, token, random, ...(baseUrl === undefined ? {} : { baseUrl }) });
 		this.#media = new StageMedia(this.#socket, random);
 		this.#wire();
 	}

@@ -3,11 +3,18 @@ import { parseTrusted, trusted } from './boundary.ts';
 import { LISTEN_BACKOFF, retryDelayMs, STAGE_BACKOFF } from './backoff.ts';
 import { Emitter } from './emitter.ts';
 import { asProblem, ProblemError, problemOf } from './problem.ts';
+import { elsewhereMayHelp, type ServerCursor, Servers } from './servers.ts';
 
 const SUBPROTOCOL = 'rostrum.stage.v1';
 const REQUEST_TIMEOUT_MS = 5_000;
 /** From opening the socket to its `welcome`. */
 const WELCOME_TIMEOUT_MS = 8_000;
+/** Where there are other servers to go to, one that gives no answer is not waited for that long. */
+const QUICK_OPEN_MS = 2_000;
+/** Of what the server says it sends at least, nothing came for so many times as long. */
+const SILENT_PULSES = 2.5;
+/** The page itself was held up for longer: what came meanwhile may still wait to be read. */
+const HELD_UP_MS = 1_500;
 
 /** Refusals of the handshake after which the same token need not try again. */
 const FINAL_STATUS: ReadonlySet<number> = new Set([401, 403, 404, 409, 410]);
@@ -41,7 +48,7 @@ interface Pending {
 export interface StageSocketOptions {
 	room: string;
 	token: string;
-	baseUrl: string;
+	baseUrl?: string;
 	random: () => number;
 }
 
@@ -54,6 +61,10 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 	#closed = false;
 	#nextId = 1;
 	#attempt = 0;
+	readonly #servers: Servers;
+	readonly #server: ServerCursor;
+	#silentAfterMs = 0;
+	#silenceTimer: ReturnType<typeof setTimeout> | undefined;
 	#graceMs = 10_000;
 	#lostAtMs = 0;
 	#bye: StageEvent<'bye'> | undefined;
@@ -63,6 +74,8 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 	constructor(options: StageSocketOptions) {
 		super();
 		this.#options = options;
+		this.#servers = new Servers(options.baseUrl, options.random);
+		this.#server = this.#servers.cursor();
 	}
 
 	/** Welcomed, so that requests make sense. */
@@ -84,6 +97,12 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 		socket.addEventListener('message', ({ data }) => {
 			if (this.#socket === socket && typeof data === 'string') {
 				this.#frame(data);
+				this.#watchSilence();
+			}
+		});
+		socket.addEventListener('open', () => {
+			if (this.#socket === socket) {
+				this.#welcomeWithin(WELCOME_TIMEOUT_MS);
 			}
 		});
 		socket.addEventListener('close', ({ code, reason }) => {
@@ -91,14 +110,17 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 				this.#gone(code, reason);
 			}
 		});
-		this.#welcomeTimer = setTimeout(() => this.drop(), WELCOME_TIMEOUT_MS);
+		this.#welcomeWithin(this.#server.alone ? WELCOME_TIMEOUT_MS : QUICK_OPEN_MS);
 	}
 
-	/** Gives up on this socket, not on the stage: opens another. For when the network changed or nothing is answered. */
-	drop(): void {
+	/**
+	 * Gives up on this socket, not on the stage: opens another. For when the network changed or nothing is answered.
+	 * @param unreachable by now it is known that this server does not answer
+	 */
+	drop(unreachable = false): void {
 		const socket = this.#socket;
 		if (socket !== undefined) {
-			this.#gone(1006, '');
+			this.#gone(1006, '', unreachable);
 			socket.close();
 		}
 	}
@@ -145,7 +167,28 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 	}
 
 	#url(): URL {
-		return new URL(`/v1/rooms/${encodeURIComponent(this.#options.room)}/stage`, this.#options.baseUrl);
+		return new URL(`/v1/rooms/${encodeURIComponent(this.#options.room)}/stage`, this.#server.url);
+	}
+
+	#welcomeWithin(ms: number): void {
+		clearTimeout(this.#welcomeTimer);
+		this.#welcomeTimer = setTimeout(() => this.drop(true), ms);
+	}
+
+	/** A host that vanishes closes no socket: nothing comes any more, and that is all. */
+	#watchSilence(): void {
+		clearTimeout(this.#silenceTimer);
+		if (this.#socket === undefined || this.#silentAfterMs === 0) {
+			return;
+		}
+		const dueAtMs = performance.now() + this.#silentAfterMs;
+		this.#silenceTimer = setTimeout(() => {
+			if (performance.now() - dueAtMs > HELD_UP_MS) {
+				this.#watchSilence();
+			} else {
+				this.drop(true);
+			}
+		}, this.#silentAfterMs);
 	}
 
 	/**
@@ -191,6 +234,10 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 			this.#ready = true;
 			this.#attempt = 0;
 			this.#graceMs = frame.data.reconnectGraceMs;
+			this.#server.reached();
+			// Both may be missing from a server that is older than this page.
+			this.#silentAfterMs = (trusted<{ pulseEveryMs?: number }>(frame.data).pulseEveryMs ?? 0) * SILENT_PULSES;
+			this.#servers.learn(trusted<{ alternates?: string[] }>(frame.data).alternates ?? [], this.#server.url);
 		} else if (frame.event === 'bye') {
 			this.#bye = frame.data;
 		}
@@ -198,7 +245,7 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 		this.emit(frame.event, trusted<never>(frame.data));
 	}
 
-	#gone(code: number, reason: string): void {
+	#gone(code: number, reason: string, unreachable = false): void {
 		const wasReady = this.#ready;
 		const bye = this.#bye;
 		this.#clear();
@@ -213,7 +260,11 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 		}
 		if (wasReady) {
 			this.#lostAtMs = performance.now();
-			this.#retry(null);
+			// A home that moved leaves a server that leads to the new one; one that shuts down leaves nothing.
+			this.#retry(null, unreachable || bye?.code === 'shutting_down', bye?.code);
+		} else if (unreachable) {
+			// Asking it why would take as long again.
+			this.#retry(null, true);
 		} else {
 			void this.#whyRefused().then((problem) => {
 				if (this.#closed || this.#socket !== undefined) {
@@ -223,23 +274,26 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 					this.#closed = true;
 					this.emit('ended', { code: problem.code, detail: problem.message });
 				} else {
-					this.#retry(problem);
+					this.#retry(problem, problem !== null && elsewhereMayHelp(problem));
 				}
 			});
 		}
 	}
 
-	#retry(problem: ProblemError | null): void {
+	#retry(problem: ProblemError | null, elsewhere: boolean, code: string | null = problem?.code ?? null): void {
 		// While the place on stage is kept every second counts; afterwards there is no hurry.
 		const policy = performance.now() - this.#lostAtMs < this.#graceMs ? STAGE_BACKOFF : LISTEN_BACKOFF;
-		const retryInMs = retryDelayMs(this.#attempt++, this.#options.random, policy, problem?.retryAfterMs);
+		const everywhere = !elsewhere || this.#server.unreachable();
+		const retryInMs = retryDelayMs(everywhere ? this.#attempt++ : 0, this.#options.random, policy, problem?.retryAfterMs);
 		clearTimeout(this.#retryTimer);
 		this.#retryTimer = setTimeout(() => this.open(), retryInMs);
-		this.emit('lost', { retryInMs, code: problem?.code ?? null });
+		this.emit('lost', { retryInMs, code });
 	}
 
 	#clear(): void {
 		clearTimeout(this.#welcomeTimer);
+		clearTimeout(this.#silenceTimer);
+		this.#silentAfterMs = 0;
 		this.#socket = undefined;
 		this.#ready = false;
 		for (const { reject, timer } of this.#pending.values()) {

@@ -1,4 +1,4 @@
-import { parseIceServers } from './ice-links.ts';
+import { type LinkedIceServer, parseAlternates, parseIceServers } from './ice-links.ts';
 import { asProblem, problemOf } from './problem.ts';
 
 /** What a WHEP endpoint answered (draft-ietf-wish-whep). */
@@ -7,7 +7,9 @@ export interface WhepAnswer {
 	/** Where the session can be changed and ended; absolute. */
 	sessionUrl: string | null;
 	/** From `Link: rel="ice-server"`; none unless TURN is configured. */
-	iceServers: RTCIceServer[];
+	iceServers: LinkedIceServer[];
+	/** From `Link: rel="alternate"`: base URLs of other servers that lead to the same room. */
+	alternates: string[];
 }
 
 /**
@@ -31,6 +33,7 @@ export const postOffer = async (url: string, sdp: string, token: string | undefi
 			sdp: await response.text(),
 			sessionUrl: location === null ? null : new URL(location, response.url).href,
 			iceServers: parseIceServers(response.headers.get('link')),
+			alternates: parseAlternates(response.headers.get('link')),
 		};
 	} catch (error) {
 		throw asProblem(error);

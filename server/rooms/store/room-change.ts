@@ -1,0 +1,69 @@
+import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { NodeId } from '../../cluster/node-report.ts';
+import { RoomId } from '../room.ts';
+import { RoomRecord } from './room-record.ts';
+
+const Count = Type.Integer({ minimum: 0 });
+const Subject = Type.String({ maxLength: 1_024 });
+
+const StoredParticipant = Type.Object({
+	id: Type.String({ maxLength: 64 }),
+	subject: Subject,
+	number: Type.Integer({ minimum: 1 }),
+	name: Type.String({ maxLength: 1_024 }),
+	role: Type.Union([Type.Literal('host'), Type.Literal('cohost'), Type.Literal('speaker')]),
+	kind: Type.Union([Type.Literal('browser'), Type.Literal('encoder')]),
+	muted: Type.Boolean(),
+	connection: Type.Union([Type.Literal('connected'), Type.Literal('reconnecting')]),
+	mediaId: Type.Union([Type.String({ maxLength: 256 }), Type.Null()]),
+	joinedAt: Type.String({ maxLength: 40 }),
+});
+/** A roster as it is kept; nodes may run different versions, so unknown members are allowed. */
+export const StoredRoster = Type.Object({ version: Count, participants: Type.Array(StoredParticipant, { maxItems: 10_000 }) });
+
+export const StoredBan = Type.Object({ roomId: RoomId, subject: Subject, name: Type.String(), bannedBy: Type.String(), bannedAt: Type.String({ maxLength: 40 }) });
+
+/** A change to what all nodes share, as it is published to them. `node` is the one that made it. */
+export const RoomChange = Type.Union([
+	Type.Object({ kind: Type.Literal('room'), node: NodeId, room: RoomRecord }),
+	/** Rooms of this id that were made at this time or before are gone. */
+	Type.Object({ kind: Type.Literal('removed'), node: NodeId, roomId: RoomId, createdAtMs: Count }),
+	Type.Object({ kind: Type.Literal('stage'), node: NodeId, roomId: RoomId, epoch: Count, roster: StoredRoster }),
+	Type.Object({ kind: Type.Literal('ban'), node: NodeId, ban: StoredBan }),
+	Type.Object({ kind: Type.Literal('unban'), node: NodeId, roomId: RoomId, subject: Subject }),
+	Type.Object({ kind: Type.Literal('number'), node: NodeId, roomId: RoomId, subject: Subject, number: Type.Integer({ minimum: 1 }) }),
+	/** A node has written the whole room again: read it, for any of it may be new. */
+	Type.Object({ kind: Type.Literal('restored'), node: NodeId, roomId: RoomId }),
+]);
+export type RoomChange = Static<typeof RoomChange>;
+
+const changes = Compile(RoomChange);
+const rosters = Compile(StoredRoster);
+const bans = Compile(StoredBan);
+
+const parsed = (text: string): unknown => {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return undefined;
+	}
+};
+
+/** Undefined for what is no change: somebody else's message, or one of a later version of the program. */
+export function readRoomChange(text: string): RoomChange | undefined {
+	const value = parsed(text);
+	return changes.Check(value) ? value : undefined;
+}
+
+/** Undefined for what is no roster. */
+export function readStoredRoster(text: string): Static<typeof StoredRoster> | undefined {
+	const value = parsed(text);
+	return rosters.Check(value) ? value : undefined;
+}
+
+/** Undefined for what is no ban. */
+export function readStoredBan(text: string): Static<typeof StoredBan> | undefined {
+	const value = parsed(text);
+	return bans.Check(value) ? value : undefined;
+}
