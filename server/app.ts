@@ -2,6 +2,7 @@ import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { BanList } from './http/ban-list.ts';
 import type { AppDeps } from './http/deps.ts';
 import { Links } from './http/links.ts';
+import { registerAtHome } from './http/plugins/at-home.ts';
 import { registerAuth } from './http/plugins/auth.ts';
 import { takeJson, takeText } from './http/plugins/bodies.ts';
 import { registerCors } from './http/plugins/cors.ts';
@@ -15,6 +16,7 @@ import { registerValidation } from './http/plugins/validation.ts';
 import { registerEventRoutes } from './http/routes/events.ts';
 import { registerKeyRoutes } from './http/routes/keys.ts';
 import { registerListenRoutes } from './http/routes/listen.ts';
+import { registerNodeRoutes } from './http/routes/nodes.ts';
 import { registerOperationRoutes } from './http/routes/operations.ts';
 import { registerParticipantRoutes } from './http/routes/participants.ts';
 import { registerPublishRoutes } from './http/routes/publish.ts';
@@ -72,7 +74,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 	const context: RouteContext = {
 		deps,
 		links: new Links(deps.publicUrl),
-		bans: new BanList(deps.store, deps.now, (err, roomId) => log.warn({ err, roomId }, 'bans could not be read')),
+		bans: deps.bans ?? new BanList(deps.store, deps.now, (err, roomId) => log.warn({ err, roomId }, 'bans could not be read')),
 	};
 	registerOperationRoutes(app, context);
 	await app.register(async (api) => registerApi(api, context));
@@ -84,6 +86,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 async function registerApi(api: FastifyInstance, context: RouteContext): Promise<void> {
 	const { readiness, metrics } = context.deps;
 	registerAuth(api, context.deps);
+	registerAtHome(api, context.deps);
 	await api.register(async (json) => {
 		refuseWhenEnding(json, readiness);
 		takeJson(json);
@@ -91,6 +94,7 @@ async function registerApi(api: FastifyInstance, context: RouteContext): Promise
 		registerRoomStateRoutes(json, context);
 		registerTokenRoutes(json, context);
 		registerKeyRoutes(json, context);
+		if (context.deps.clusterAdmin) registerNodeRoutes(json, context, context.deps.clusterAdmin);
 		registerParticipantRoutes(json, context);
 		registerEventRoutes(json, context);
 	});

@@ -11,6 +11,8 @@ export const DOMAIN_ERRORS = {
 	token_invalid: { status: 401, closeCode: 4401, retryable: false, title: 'The token is not valid' },
 	forbidden: { status: 403, closeCode: 4403, retryable: false, title: 'This token does not allow that' },
 	banned: { status: 403, closeCode: 4403, retryable: false, title: 'This person is banned from the room' },
+	handoff_invalid: { status: 403, closeCode: 4403, retryable: true, title: 'The hand-off ticket cannot be used' },
+	node_not_found: { status: 404, closeCode: 4404, retryable: false, title: 'There is no such node' },
 	not_found: { status: 404, closeCode: 4404, retryable: false, title: 'There is nothing here' },
 	room_not_found: { status: 404, closeCode: 4404, retryable: false, title: 'There is no such room' },
 	session_not_found: { status: 404, closeCode: 4404, retryable: false, title: 'There is no such session' },
@@ -28,6 +30,12 @@ export const DOMAIN_ERRORS = {
 	stage_full: { status: 503, closeCode: 4503, retryable: true, title: 'The stage is full' },
 	no_capacity: { status: 503, closeCode: 4503, retryable: true, title: 'There is no room for more listeners right now' },
 	media_unavailable: { status: 503, closeCode: 4503, retryable: true, title: 'The media server is starting again' },
+	home_unavailable: { status: 503, closeCode: 4503, retryable: true, title: 'The node that holds this room cannot be told or reached right now' },
+	not_home: { status: 503, closeCode: 4503, retryable: true, title: 'The room lives on another node now' },
+	peer_unreachable: { status: 503, closeCode: 4503, retryable: true, title: 'Another node of this cluster does not answer' },
+	store_unavailable: { status: 503, closeCode: 4503, retryable: true, title: 'The shared store does not answer right now' },
+	upstream_unavailable: { status: 503, closeCode: 4503, retryable: true, title: 'There is no place to link this edge to right now' },
+	link_full: { status: 503, closeCode: 4503, retryable: true, title: 'This end of the room carries as many links as it may' },
 	shutting_down: { status: 503, closeCode: 1001, retryable: true, title: 'This server is shutting down' },
 	internal_error: { status: 500, closeCode: 1011, retryable: true, title: 'Something went wrong on the server' },
 } as const;
@@ -35,7 +43,7 @@ export const DOMAIN_ERRORS = {
 export type DomainErrorCode = keyof typeof DOMAIN_ERRORS;
 
 /** Close codes that are not refusals. */
-export const CLOSE_CODES = { replaced: 4408, left: 1000, kicked: 4430, banned: 4403, roomEnded: 4410, shuttingDown: 1001 } as const;
+export const CLOSE_CODES = { replaced: 4408, left: 1000, kicked: 4430, banned: 4403, roomEnded: 4410, moved: 4307, shuttingDown: 1001 } as const;
 
 /** The one error of the server's domain; `server/http/plugins` turns it into a problem, `server/stage` into a frame. */
 export class DomainError extends Error {

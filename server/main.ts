@@ -5,7 +5,7 @@ import { ConfigError } from '../config/config-error.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { welcomeText } from './demo/welcome.ts';
-import { ensureDemoRoom } from './demo/demo-room.ts';
+import { DEMO_ROOM_ID, ensureDemoRoom } from './demo/demo-room.ts';
 import { createLogger } from './logger.ts';
 import { RostrumNode } from './node.ts';
 
@@ -50,11 +50,15 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 			process.exit(1);
 		}
 		const { deadlineMs } = config.shutdown;
+		const { drainMs } = node;
 		setTimeout(() => {
-			log.error({ deadlineMs }, 'not closed by the deadline; ending');
+			log.error({ drainMs, deadlineMs }, 'not closed by the deadline; ending');
 			process.exit(1);
-		}, deadlineMs).unref();
-		node.close(`the server got ${signal}`, deadlineMs).then(
+		}, drainMs + deadlineMs).unref();
+		if (drainMs > 0) {
+			log.info({ signal, drainMs }, 'moving listeners and rooms to other nodes first; a second signal ends at once');
+		}
+		node.drain().catch((error: unknown) => log.error({ err: error }, 'draining failed')).then(() => node.close(`the server got ${signal}`, deadlineMs)).then(
 			() => process.exit(0),
 			(error: unknown) => {
 				log.error({ err: error }, 'closing failed');
@@ -65,11 +69,19 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 log.info({ url: node.url, startMs: Math.round(performance.now() - startedAt) }, 'Rostrum is up');
-if (config.redis.url !== undefined) {
-	log.warn('REDIS_URL is set, but this version runs each node alone; it is not used');
-}
-const demo = config.rooms.demo ? await ensureDemoRoom(node.rooms) : undefined;
+const demo = config.rooms.demo ? await demoRoom() : undefined;
 console.log(await welcomeText({ url: node.url, issuer: node.issuer, demo, hasAdminToken: config.admin.token !== undefined }));
+
+/** In a cluster the first node makes it; whoever does not become its home leaves it as it is. */
+async function demoRoom() {
+	try {
+		const home = await node.homes.ensure(DEMO_ROOM_ID);
+		return home.nodeId === node.nodeId ? await ensureDemoRoom(node.rooms) : node.rooms.get(DEMO_ROOM_ID);
+	} catch (error) {
+		log.warn({ err: error }, 'the demo room could not be made ready');
+		return undefined;
+	}
+}
 
 function explain(error: unknown, reason: string): string {
 	const code = error instanceof Error && 'code' in error ? error.code : undefined;

@@ -1,59 +1,64 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { type ClusterKeys, deriveClusterKeys } from '../auth/cluster-keys.ts';
 import { KeyRing } from '../auth/key-ring.ts';
-import { TokenIssuer } from '../auth/token-issuer.ts';
-import { TokenVerifier } from '../auth/token-verifier.ts';
-import { type TurnCredentials, turnCredentials } from '../auth/turn-credentials.ts';
+import type { TokenIssuer } from '../auth/token-issuer.ts';
 import type { Config } from '../config/schema.ts';
 import { Supervisor } from '../sfu/supervisor/supervisor.ts';
-import { buildApp } from './app.ts';
-import { monotonicClock } from './events/clock.ts';
-import { EventHub } from './events/event-hub.ts';
-import { Metrics } from './metrics/metrics.ts';
+import type { Homes } from './cluster/homes.ts';
+import { internalAddress, linkAddress, urlOf } from './cluster/internal-address.ts';
+import { Membership } from './cluster/membership.ts';
+import { PeerServer } from './cluster/peers/peer-server.ts';
+import { RedisConnection } from './cluster/redis/redis-connection.ts';
+import { RedisSharedKeyStore } from './cluster/shared-keys/redis-shared-key-store.ts';
+import { firstKeys } from './cluster/shared-keys/shared-keys.ts';
+import { assembleNode, LateFacts, type NodeParts } from './node-parts.ts';
 import { mediaAddresses } from './programme/media-addresses.ts';
-import { Programmes } from './programme/programmes.ts';
-import { RoomDirectory } from './rooms/room-directory.ts';
-import { readableRoomId } from './rooms/room-id.ts';
-import type { RoomState } from './rooms/room.ts';
+import type { Programmes } from './programme/programmes.ts';
+import type { RoomDirectory } from './rooms/room-directory.ts';
 import { DiskRoomStore } from './rooms/store/disk-store.ts';
-import { registerStageSocket } from './stage/stage-socket.ts';
-import { StageService } from './stage/stage-service.ts';
-import { registerPages } from './web/pages.ts';
+import type { StageService } from './stage/stage-service.ts';
+
+type Undo = (() => Promise<unknown> | void)[];
 
 interface Parts {
-	app: FastifyInstance;
-	rooms: RoomDirectory;
-	stages: StageService;
-	programmes: Programmes;
+	nodeId: string;
+	parts: NodeParts;
 	supervisor: Supervisor;
-	issuer: TokenIssuer;
-	events: EventHub;
-	store: DiskRoomStore;
+	membership: Membership | undefined;
+	peerServer: PeerServer | undefined;
+	store: Pick<DiskRoomStore, 'close'>;
+	drainMs: number;
 	log: Logger;
 	shutdown: { begun: boolean };
 	url: () => string;
 }
 
-type Undo = (() => Promise<unknown> | void)[];
-
 /** Kept of the time to close for requests that are still being answered. */
 const ANSWERS_MS = 250;
+const NODE_ID_KEY = 'node-id';
+/** Until a new signing key is with every node: they exchange keys every 5 s. */
+const KEY_SETTLE_MS = 10_000;
 
 /** One running node: every part, put together. `main.ts` gives it its process, tests give it a port of their own. */
 export class RostrumNode {
+	readonly nodeId: string;
 	readonly app: FastifyInstance;
 	readonly rooms: RoomDirectory;
 	readonly stages: StageService;
 	readonly programmes: Programmes;
 	readonly supervisor: Supervisor;
 	readonly issuer: TokenIssuer;
-	readonly #events: EventHub;
-	readonly #store: DiskRoomStore;
+	readonly membership: Membership | undefined;
+	readonly #parts: NodeParts;
+	readonly #peerServer: PeerServer | undefined;
+	readonly #store: Pick<DiskRoomStore, 'close'>;
+	readonly #drainMs: number;
 	readonly #log: Logger;
 	readonly #shutdown: { begun: boolean };
 	readonly #url: () => string;
@@ -65,18 +70,55 @@ export class RostrumNode {
 		await mkdir(dataDir, { recursive: true, mode: 0o700 });
 		const undo: Undo = [];
 		try {
-			const store = await DiskRoomStore.open({ file: path.join(dataDir, 'rostrum.db') });
-			undo.push(() => store.close());
-			const keyRing = await KeyRing.open({ dir: path.join(dataDir, 'keys'), now: Date.now, algorithm: 'EdDSA' });
+			const replica = await DiskRoomStore.open({ file: path.join(dataDir, 'rostrum.db') });
+			undo.push(() => replica.close());
+			const nodeId = config.nodeId ?? (await keptNodeId(replica));
+			const shared = await openShared(config, log);
+			undo.push(() => shared?.redis.close());
+			const keyRing = await KeyRing.open({
+				dir: path.join(dataDir, 'keys'),
+				now: Date.now,
+				algorithm: 'EdDSA',
+				// A node must not sign with what the others cannot verify yet.
+				...(shared && { settleMs: KEY_SETTLE_MS, firstKeys: () => firstKeys(new RedisSharedKeyStore(shared.redis), shared.keys, log) }),
+			});
+			const interfaces = networkInterfaces();
+			const internal = internalAddress(config, interfaces);
+			const facts = new LateFacts(urlOf(internal, config.cluster.internalPort), new Date());
+			const membership = shared && (await Membership.open({ ...shared, nodeId, replica, keyRing, facts, log }));
+			undo.push(() => membership?.close());
+			const link = linkAddress(internal, interfaces);
 			const supervisor = await Supervisor.start({
 				...config.sfu,
-				listenAddresses: mediaAddresses(config.sfu, networkInterfaces()),
+				listenAddresses: mediaAddresses(config.sfu, interfaces),
+				...(membership && { linkAddress: link }),
+				maxDownstreams: config.cluster.maxFanOut,
 				log,
 			});
 			undo.push(() => supervisor.close('start failed', 0));
-			const node = new RostrumNode(await assemble(config, log, store, keyRing, supervisor, undo));
-			await node.app.listen({ host: config.http.host, port: config.http.port });
-			return node;
+			const shutdown = { begun: false };
+			let app: FastifyInstance | undefined;
+			const url = () => config.http.publicUrl?.replace(/\/$/, '') ?? addressOf(app, config.http.host);
+			const parts = await assembleNode({ config, nodeId, keyRing, supervisor, replica, membership, facts, url, shutdown, log });
+			app = parts.app;
+			undo.push(() => parts.app.close(), () => parts.close('start failed'));
+			await parts.app.listen({ host: config.http.host, port: config.http.port });
+			const peerServer =
+				membership &&
+				parts.handlers &&
+				(await PeerServer.listen({
+					host: link.ip,
+					port: config.cluster.internalPort,
+					tokens: membership.tokens,
+					handlers: parts.handlers,
+					app: parts.app,
+					log,
+				}));
+			undo.push(() => peerServer?.close());
+			await membership?.start();
+			return new RostrumNode({
+				nodeId, parts, supervisor, membership, peerServer, store: membership?.store ?? replica, drainMs: config.cluster.drainMs, log, shutdown, url,
+			});
 		} catch (error) {
 			for (const step of undo.toReversed()) {
 				try {
@@ -89,23 +131,46 @@ export class RostrumNode {
 		}
 	}
 
-	private constructor({ app, rooms, stages, programmes, supervisor, issuer, events, store, log, shutdown, url }: Parts) {
-		this.app = app;
-		this.rooms = rooms;
-		this.stages = stages;
-		this.programmes = programmes;
+	private constructor({ nodeId, parts, supervisor, membership, peerServer, store, drainMs, log, shutdown, url }: Parts) {
+		this.nodeId = nodeId;
+		this.app = parts.app;
+		this.rooms = parts.rooms;
+		this.stages = parts.stages;
+		this.programmes = parts.programmes;
+		this.issuer = parts.issuer;
 		this.supervisor = supervisor;
-		this.issuer = issuer;
-		this.#events = events;
+		this.membership = membership;
+		this.#parts = parts;
+		this.#peerServer = peerServer;
 		this.#store = store;
+		this.#drainMs = drainMs;
 		this.#log = log;
 		this.#shutdown = shutdown;
 		this.#url = url;
 	}
 
+	/** Which rooms live here. */
+	get homes(): Homes {
+		return this.#parts.homes;
+	}
 	/** Where people reach it, without a slash at the end. */
 	get url(): string {
 		return this.#url();
+	}
+
+	/** How long `drain` may take: nothing where there is nobody to take over. */
+	get drainMs(): number {
+		const others = this.membership?.view.nodes().some(({ nodeId, draining }) => nodeId !== this.nodeId && !draining);
+		return others === true ? this.#drainMs : 0;
+	}
+
+	/** Moves listeners and rooms to other nodes. Resolves when all are gone, or at the deadline. */
+	async drain(): Promise<void> {
+		const deadlineMs = this.drainMs;
+		if (deadlineMs > 0) {
+			this.#parts.drain.start({ deadlineMs });
+			await this.#parts.drain.whenOver();
+		}
 	}
 
 	/** Tells everybody, refuses newcomers, and is gone by the deadline. Idempotent. */
@@ -117,103 +182,27 @@ export class RostrumNode {
 		this.#shutdown.begun = true;
 		this.#log.info({ reason, deadlineMs }, 'closing');
 		const startedAt = performance.now();
-		this.stages.closeAll(reason);
-		this.#events.close(reason);
-		this.programmes.close(reason);
+		await this.membership?.homes.close(); // First of all, for others can take over while this node goes on closing.
+		this.#parts.close(reason);
 		await this.supervisor.close(reason, Math.max(0, deadlineMs - (performance.now() - startedAt) - 500));
 		// A client that sends or reads slowly must not hold up the end.
 		const cut = setTimeout(() => this.app.server.closeAllConnections(), ANSWERS_MS);
 		await this.app.close();
 		clearTimeout(cut);
+		await this.#peerServer?.close();
+		await this.membership?.close();
 		await this.#store.close();
 		this.#log.info({ tookMs: Math.round(performance.now() - startedAt) }, 'closed');
 	}
 }
 
-/** Puts the parts together; nothing listens yet. */
-async function assemble(config: Config, log: Logger, store: DiskRoomStore, keyRing: KeyRing, supervisor: Supervisor, undo: Undo): Promise<Parts> {
-	const { auth, rooms: roomConfig, turn } = config;
-	const nowSeconds = () => Math.floor(Date.now() / 1_000);
-	const verifier = new TokenVerifier({ ...auth, keys: keyRing, adminToken: config.admin.token, now: Date.now });
-	const issuer = new TokenIssuer({ ...auth, keys: keyRing, newId: randomUUID });
-	const rooms = await RoomDirectory.create({ store, now: () => new Date(), randomId: () => readableRoomId(randomBytes), defaults: { voices: roomConfig.defaultVoices } });
-	const programmes = Programmes.create({
-		supervisor,
-		maxListenersPerShard: config.sfu.maxListenersPerShard,
-		autoPacking: roomConfig.autoPacking,
-		log,
-	});
-	undo.push(() => programmes.close('start failed'));
-	const stages = StageService.create({
-		rooms,
-		store,
-		media: programmes,
-		now: () => new Date(),
-		randomId: randomUUID,
-		schedule,
-		reconnectGraceMs: roomConfig.reconnectGraceMs,
-		maxStageSize: roomConfig.maxStageSize,
-		log,
-	});
-	undo.push(() => stages.closeAll('start failed'));
-	const events = EventHub.create({ rooms, stages, media: programmes, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
-	undo.push(() => events.close());
-	const shutdown = { begun: false };
-	let listening: FastifyInstance | undefined;
-	const url = () => config.http.publicUrl?.replace(/\/$/, '') ?? addressOf(listening, config.http.host);
-	const metrics = Metrics.create({
-		shards: () => supervisor.shards().flatMap(({ assignment, stats }) => (assignment && stats ? [{ index: assignment.index, role: assignment.role, stats }] : [])),
-		roomsByState: () => roomsByState(rooms),
-		events: () => events.metrics(),
-		processMetrics: true,
-	});
-
-	// Going live, ending, changed packing: the media follows the room.
-	rooms.on('changed', (room) => void programmes.roomChanged(room).catch((error: unknown) => log.error({ err: error, room: room.id }, 'the media did not follow the room')));
-	rooms.on('removed', (room) => void programmes.roomChanged({ ...room, state: 'ended' }));
-
-	const app = await buildApp({
-		config,
-		publicUrl: url,
-		rooms,
-		stages,
-		media: programmes,
-		events,
-		verifier,
-		issuer,
-		keyRing,
-		store,
-		log,
-		metrics,
-		now: Date.now,
-		randomId: randomUUID,
-		readiness: {
-			isShuttingDown: () => shutdown.begun,
-			state: () => readiness(supervisor, shutdown.begun),
-		},
-		pages: (instance) => registerPages(instance, {}),
-		stageSocket: (instance) =>
-			registerStageSocket(instance, {
-				stages,
-				media: programmes,
-				verifier,
-				log,
-				now: () => new Date(),
-				schedule,
-				maxStageSize: roomConfig.maxStageSize,
-				iceServers: (subject) =>
-					turn.secret === undefined || turn.urls.length === 0
-						? []
-						: [iceServer(turnCredentials({ urls: turn.urls, secret: turn.secret, ttlSeconds: turn.ttlSeconds }, subject, nowSeconds()))],
-			}),
-	});
-	undo.push(() => app.close());
-	listening = app;
-	// Rooms that were open before a restart are open again: their media is made ready before anybody comes.
-	for (const room of rooms.list({ limit: 10_000, states: ['open', 'live'] })) {
-		await programmes.roomChanged(room);
+/** What the nodes of a cluster share; undefined for a node that is alone. */
+async function openShared(config: Config, log: Logger): Promise<{ redis: RedisConnection; keys: ClusterKeys } | undefined> {
+	const { secret } = config.cluster;
+	if (config.redis.url === undefined || secret === undefined) {
+		return undefined; // The configuration's checks let no address through without a secret.
 	}
-	return { app, rooms, stages, programmes, supervisor, issuer, events, store, log, shutdown, url };
+	return { redis: await RedisConnection.open(config.redis, log.child({ part: 'redis' })), keys: deriveClusterKeys(secret) };
 }
 
 function addressOf(app: FastifyInstance | undefined, host: string): string {
@@ -222,30 +211,12 @@ function addressOf(app: FastifyInstance | undefined, host: string): string {
 	return `http://${name}:${address?.port ?? 0}`;
 }
 
-/** Runs a task later; the timer does not keep the process alive. */
-function schedule(ms: number, task: () => void): () => void {
-	const timer = setTimeout(task, ms);
-	timer.unref();
-	return () => clearTimeout(timer);
-}
-
-/** As RTCPeerConnection takes it. */
-const iceServer = ({ urls, username, credential }: TurnCredentials) => ({ urls: [...urls], username, credential });
-
-function roomsByState(rooms: RoomDirectory): Record<RoomState, number> {
-	const count = { scheduled: 0, open: 0, live: 0, ended: 0 };
-	for (const { state } of rooms.list({ limit: Number.MAX_SAFE_INTEGER })) {
-		count[state]++;
+/** Made once: a node that was restarted is the same one. */
+async function keptNodeId(replica: DiskRoomStore): Promise<string> {
+	const known = await replica.getValue(NODE_ID_KEY);
+	const nodeId = known ?? `node-${randomBytes(4).toString('hex')}`;
+	if (known === undefined) {
+		await replica.setValue(NODE_ID_KEY, nodeId);
 	}
-	return count;
-}
-
-function readiness(supervisor: Supervisor, shuttingDown: boolean) {
-	const count = (role: 'stage' | 'listener') => {
-		const slots = supervisor.slots.filter((slot) => slot.role === role);
-		const alive = slots.filter((slot) => slot.alive).length;
-		return { name: `${role} shards`, ready: alive > 0, detail: `${alive} of ${slots.length}` };
-	};
-	const components = [count('stage'), count('listener'), { name: 'admission', ready: !shuttingDown, ...(shuttingDown ? { detail: 'shutting down' } : {}) }];
-	return { ready: components.every(({ ready }) => ready), components };
+	return nodeId;
 }

@@ -1,13 +1,20 @@
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../../auth/claims.ts';
+import type { HandOffTickets } from '../../auth/hand-off-ticket.ts';
 import type { KeyRing } from '../../auth/key-ring.ts';
 import type { TokenIssuer } from '../../auth/token-issuer.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
 import type { Config } from '../../config/schema.ts';
+import type { ClusterAdmin } from '../cluster/cluster-admin.ts';
+import type { ClusterView } from '../cluster/cluster-view.ts';
+import type { Homes } from '../cluster/homes.ts';
+import type { SocketRelays } from '../cluster/peers/socket-relays.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { RoomMedia } from '../programme/room-media.ts';
 import type { RoomDirectory } from '../rooms/room-directory.ts';
+import type { Room } from '../rooms/room.ts';
+import type { BanList } from './ban-list.ts';
 import type { RoomStore } from '../rooms/store/room-store.ts';
 import type { StageService } from '../stage/stage-service.ts';
 
@@ -24,6 +31,36 @@ export interface Readiness {
 	state(): ReadinessState;
 }
 
+/** Where a listener is to be seated: on this node, or on one that has more room. */
+export type Seat = 'here' | {
+	nodeId: string;
+	/** Where people reach that node and no other; absent when requests for it must come through this one. */
+	publicUrl?: string;
+	why: string;
+};
+
+export interface HandOff {
+	/** From memory; asked for each listener. */
+	decide(room: Room, region?: string): Seat;
+	/** A listener came whom that node handed to this one; told in the same turn as the join is counted. */
+	took?(fromNodeId: string): void;
+	/** That node had no room for somebody who was sent there, or did not answer. */
+	refused?(nodeId: string): void;
+}
+
+/** The other nodes, as the HTTP API needs them. `ClusterHttp` implements it. */
+export interface AppCluster {
+	readonly view: Pick<ClusterView, 'nodeId' | 'node' | 'nodes'>;
+	readonly homes: Pick<Homes, 'ensure'>;
+	readonly tickets: Pick<HandOffTickets, 'issue' | 'redeem'>;
+	readonly sockets: Pick<SocketRelays, 'open' | 'join' | 'close'>;
+	/**
+	 * Lets another node answer, and passes its answer back; resolves when the client has it.
+	 * Rejects with DomainError `peer_unreachable`, with nothing sent yet.
+	 */
+	forward(request: FastifyRequest, reply: FastifyReply, nodeId: string): Promise<void>;
+}
+
 /** Everything the HTTP API stands on; the parts of each that it uses. */
 export interface AppDeps {
 	readonly config: Pick<Config, 'http' | 'turn'>;
@@ -37,8 +74,16 @@ export interface AppDeps {
 	readonly issuer: Pick<TokenIssuer, 'issue'>;
 	readonly keyRing: Pick<KeyRing, 'jwks' | 'rotate' | 'retire'>;
 	readonly store: Pick<RoomStore, 'listBans'>;
+	/** Where bans change elsewhere too; made of `store` when absent. */
+	readonly bans?: BanList;
 	readonly log: FastifyBaseLogger;
 	readonly readiness: Readiness;
+	/** Absent for a node that is alone: every room and session is here. */
+	readonly cluster?: AppCluster;
+	/** Absent: everybody is seated here. */
+	readonly handOff?: HandOff;
+	/** What operators see and do about nodes; absent: those routes are not there. */
+	readonly clusterAdmin?: ClusterAdmin;
 	readonly metrics: Metrics;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;

@@ -122,6 +122,7 @@ export const ListenQuery = Type.Object(
 				description: 'Milliseconds of speech per packet, for receivers that cannot take what the room uses',
 			}),
 		),
+		handoff: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'A ticket from the Location of a 307; good once, for 30 s' })),
 	},
 	strict,
 );
@@ -201,3 +202,129 @@ export function problems(...codes: DomainErrorCode[]): Record<number, TSchema> {
 
 /** What every route that looks at tokens may answer. */
 export const TOKEN_PROBLEMS = ['token_required', 'token_invalid', 'forbidden'] as const satisfies DomainErrorCode[];
+
+/** What every route that a room's home answers may answer, in a cluster. */
+export const HOME_PROBLEMS = ['home_unavailable', 'not_home', 'store_unavailable'] as const satisfies DomainErrorCode[];
+
+const NodeName = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
+const Count = Type.Integer({ minimum: 0 });
+const ShardIndex = Type.Integer({ minimum: 0, maximum: 9_999 });
+
+export const NodeParams = Type.Object({ node: NodeName });
+export const NewDrain = Type.Union([
+	Type.Null(),
+	Type.Object(
+		{
+			shard: Type.Optional(Type.Integer({ minimum: 0, maximum: 9_999, description: 'One shard; absent: the whole node' })),
+			deadlineMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400_000, description: 'After this, sessions that did not move are ended' })),
+		},
+		strict,
+	),
+]);
+export const EndOfDrain = Type.Union([Type.Null(), Type.Object({ shard: Type.Optional(ShardIndex) }, strict)]);
+
+export const Drain = Type.Object(
+	{
+		state: Type.Enum(['active', 'draining', 'drained']),
+		shard: Type.Optional(ShardIndex),
+		listenersAtStart: Count,
+		listenersNow: Count,
+		homesLeft: Type.Integer({ minimum: 0, description: 'Rooms that live there still; of a stage shard: whose origin is there' }),
+		moving: Type.Number({ minimum: 0, maximum: 1, description: 'Part of the listeners that has been asked to move' }),
+		startedAt: Type.Optional(Type.String({ format: 'date-time' })),
+		deadlineAt: Type.Optional(Type.String({ format: 'date-time' })),
+		waiting: Type.Optional(Type.Enum(['no room elsewhere', 'a room has no home', 'listeners are slow to go'], { description: 'Why nobody more is asked to move right now' })),
+	},
+	strict,
+);
+
+export const Link = Type.Object(
+	{
+		room: Type.String(),
+		link: Type.String(),
+		node: NodeName,
+		shard: ShardIndex,
+		packets: Count,
+		lost: Type.Integer({ minimum: 0, description: 'Packets known to be lost on the way' }),
+		jitterMs: Type.Number({ description: 'RFC 3550 §6.4.1, the worst stream’s' }),
+		lagMs: Type.Number({ description: 'How much later than the fastest packet of the last minute the latest ones came' }),
+		silentMs: Type.Number({ description: 'Since anything came' }),
+	},
+	strict,
+);
+
+export const NodeResource = Type.Object(
+	{
+		id: NodeName,
+		self: Type.Boolean({ description: 'The node that answers' }),
+		incarnation: Type.String({ description: 'Another one after each start' }),
+		startedAt: Type.String(),
+		internalUrl: Type.String(),
+		publicUrl: Type.Optional(Type.String()),
+		region: Type.Optional(Type.String()),
+		draining: Type.Boolean(),
+		redis: Type.Boolean({ description: 'Whether Redis answers it' }),
+		listeners: Count,
+		maxListeners: Type.Integer({ minimum: 0, description: 'On shards that live and do not drain' }),
+		shards: Type.Array(
+			Type.Object(
+				{
+					index: Count,
+					role: Type.Enum(['stage', 'listener']),
+					alive: Type.Boolean(),
+					draining: Type.Boolean(),
+					listeners: Count,
+					joining: Count,
+					maxListeners: Count,
+					load: Type.Number({ description: 'As placement sees it: 0 empty, 1 full, more where it works harder than its listeners explain' }),
+					cpuRatio: Type.Number({ description: 'The busier one of its processes, of one core' }),
+					eventLoopLagMs: Type.Number(),
+					packetsPerSecond: Type.Number(),
+					moving: Type.Number({ description: 'Part of its listeners that is asked to go elsewhere' }),
+				},
+				strict,
+			),
+		),
+		rooms: Type.Record(Type.String(), Count, { description: 'Room → listeners on this node' }),
+		homes: Type.Record(Type.String(), Type.Object({ epoch: Count }, strict), { description: 'Rooms that live on this node' }),
+		links: Type.Optional(Type.Array(Link, { description: 'Links that end on this node; of the node that answers only' })),
+		drains: Type.Optional(Type.Array(Drain, { description: 'The node’s state, and that of shards that are drained by themselves; of the node that answers only' })),
+	},
+	strict,
+);
+export const NodeList = Type.Object({ nodes: Type.Array(NodeResource) }, strict);
+
+export const Rebalance = Type.Object(
+	{
+		meanFill: Type.Number({ minimum: 0, description: 'Filled part of the capacity of all nodes that do not drain' }),
+		moves: Type.Array(
+			Type.Object({ node: NodeName, listeners: Count, asked: Type.Integer({ minimum: 0, description: '0 where the node could not be asked, or is at it already' }) }, strict),
+		),
+	},
+	strict,
+);
+
+const End = Type.Object({ node: NodeName, shard: Type.Union([ShardIndex, Type.Literal('origin')]) }, strict);
+export const RoomPlacement = Type.Object(
+	{
+		room: RoomId,
+		home: Type.Union([Type.Null(), Type.Object({ node: NodeName, epoch: Count }, strict)], { description: 'Null while the room lives nowhere' }),
+		originShard: Type.Union([Type.Null(), ShardIndex]),
+		depth: Type.Integer({ minimum: 0, description: 'Links between the origin and the edge that is furthest away' }),
+		edges: Type.Array(
+			Type.Object(
+				{
+					node: NodeName,
+					shard: ShardIndex,
+					upstream: Type.Union([Type.Null(), End], { description: 'Null: it has lost its upstream' }),
+					depth: Type.Union([Type.Null(), Type.Integer({ minimum: 1 })], { description: 'Links to the origin; null: none leads there' }),
+					children: Count,
+				},
+				strict,
+			),
+			{ description: 'The fan-out tree, each edge after its upstream' },
+		),
+		links: Type.Array(Link),
+	},
+	strict,
+);

@@ -5,10 +5,14 @@ import { iceLinks } from './ice-links.ts';
 import type { RouteContext } from './route-context.ts';
 import { ACCEPT_PATCH, SDP_TYPE } from './session-http.ts';
 
-/** 201 of WHEP and WHIP alike: the answer, where the session lives, and the TURN servers if there are any (RFC 9725 §4.2). */
-export function sendSession(reply: FastifyReply, session: SessionCreated, { deps, links }: Pick<RouteContext, 'deps' | 'links'>): FastifyReply {
-	const ice = iceLinks(deps.config.turn, deps.randomId, deps.now());
-	if (ice !== undefined) void reply.header('link', ice);
+/**
+ * 201 of WHEP and WHIP alike: the answer, where the session lives, and the TURN servers if there are any (RFC 9725 §4.2).
+ *
+ * @param further `Link` header values beside those
+ */
+export function sendSession(reply: FastifyReply, session: SessionCreated, { deps, links }: Pick<RouteContext, 'deps' | 'links'>, further: readonly string[] = []): FastifyReply {
+	const linked = [...(iceLinks(deps.config.turn, deps.randomId, deps.now()) ?? []), ...further];
+	if (linked.length > 0) void reply.header('link', linked);
 	return reply
 		.code(201)
 		.header('content-type', SDP_TYPE)

@@ -11,6 +11,7 @@ const BY_SFU_CODE: Record<string, DomainErrorCode> = {
 	producer_unknown: 'participant_not_found',
 	session_unknown: 'session_not_found',
 	shard_full: 'no_capacity',
+	link_full: 'link_full',
 };
 
 /** How long a shard's replacement takes; tells clients when to come back. */

@@ -2,14 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import type { DtlsParameters, IceParameters, PackingMs, RtpCapabilities, RtpParameters, TransportParameters } from '../../sfu/contract/media-types.ts';
-import { makeSessionId, shardIndexOf } from '../../sfu/contract/session-id.ts';
-import type { SessionPatchResult, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
+import { makeSessionId, parseSessionId } from '../../sfu/contract/session-id.ts';
+import type { LinkStats, SessionPatchResult, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
+import type { ClusterView } from '../cluster/cluster-view.ts';
+import type { Homes } from '../cluster/homes.ts';
+import type { ShardReport } from '../cluster/node-report.ts';
+import type { EdgeRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
 import { type AutoPacking, choosePackingMs } from '../placement/packing-policy.ts';
 import { placeListener } from '../placement/place-listener.ts';
 import type { Room } from '../rooms/room.ts';
+import type { LinkBroker } from './link-broker.ts';
 import { media } from './media-error.ts';
 import type { RoomMedia, RoomMediaEvents, SessionCreated } from './room-media.ts';
 import { RoomProgramme } from './room-programme.ts';
@@ -18,6 +23,18 @@ export interface ProgrammesOptions {
 	supervisor: Supervisor;
 	maxListenersPerShard: number;
 	autoPacking: AutoPacking;
+	/** Links that begin at one origin or relay. */
+	maxFanOut: number;
+	/** An edge that nobody uses is closed after this long. */
+	linkLingerMs: number;
+	view: Pick<ClusterView, 'nodeId' | 'nodes' | 'node' | 'listenersIn'>;
+	homes: Pick<Homes, 'epochOf'>;
+	/** Whether session ids name this node, so that others can tell whose they are. */
+	namesNode: boolean;
+	/** Made for these programmes, since links that begin here are theirs. */
+	broker: (programmes: Programmes) => LinkBroker;
+	/** Edges on other nodes whose upstream went; undefined: all of the room. */
+	onRelink: (roomId: string, edges: readonly EdgeRef[] | undefined) => void;
 	log: Logger;
 }
 
@@ -27,6 +44,12 @@ interface ListenerShard {
 	joining: number;
 	/** Room → listeners. */
 	rooms: Map<string, number>;
+	/** Room → joins under way. */
+	readonly joiningRooms: Map<string, number>;
+	/** Takes nobody new. */
+	draining: boolean;
+	packetsPerSecond: number;
+	packetsSentTotal: number;
 }
 
 interface RoomEntry {
@@ -45,6 +68,8 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	readonly #log: Logger;
 	readonly #rooms = new Map<string, RoomEntry>();
 	readonly #listenerShards = new Map<number, ListenerShard>();
+	readonly #drainingStageShards = new Set<number>();
+	readonly #broker: LinkBroker;
 	readonly #counts = new Map<string, number>();
 	readonly #timer: NodeJS.Timeout;
 	/** Listeners for whom there was no shard since this was last logged. */
@@ -60,9 +85,10 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		this.#options = options;
 		this.#supervisor = options.supervisor;
 		this.#log = options.log.child({ part: 'programme' });
+		this.#broker = options.broker(this);
 		for (const { index, role } of this.#supervisor.slots) {
 			if (role === 'listener') {
-				this.#listenerShards.set(index, { listeners: 0, joining: 0, rooms: new Map() });
+				this.#listenerShards.set(index, { listeners: 0, joining: 0, rooms: new Map(), joiningRooms: new Map(), draining: false, packetsPerSecond: 0, packetsSentTotal: 0 });
 			}
 		}
 		this.#supervisor.on('shardUp', (_shard, _index, role) => {
@@ -74,10 +100,10 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		});
 		this.#supervisor.on('shardDown', (index) => this.#onShardDown(index));
 		this.#supervisor.on('shardEvent', (index, name, data) => this.#onShardEvent(index, name, data));
-		this.#timer = setInterval(() => this.#refreshCounts(), COUNTS_MS);
+		this.#timer = setInterval(() => this.#everySecond(), COUNTS_MS);
 	}
 
-	async listen(room: Room, offer: string, packingMs?: PackingMs): Promise<SessionCreated> {
+	async listen(room: Room, offer: string, packingMs?: PackingMs, random = randomBytes(16).toString('hex')): Promise<SessionCreated> {
 		const entry = this.#known(room.id);
 		if (room.maxListeners !== undefined && this.#seatsTaken(room.id) >= room.maxListeners) {
 			throw new DomainError('no_capacity', 'This room has as many listeners as its host allows.', { retryAfterSeconds: 10 });
@@ -89,11 +115,12 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			throw noCapacity();
 		}
 		state.joining++;
+		state.joiningRooms.set(room.id, (state.joiningRooms.get(room.id) ?? 0) + 1);
 		entry.joining++;
 		try {
 			return await media(async () => {
-				await entry.programme.openEdge(shard, index);
-				const sessionId = makeSessionId(index, randomBytes(16).toString('hex'));
+				await entry.programme.edges.open(shard, index);
+				const sessionId = this.#sessionId(index, random);
 				const { sdp, etag, listeners, roomListeners } = await shard.request('listener.join', {
 					roomId: room.id,
 					sessionId,
@@ -108,6 +135,12 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			throw this.#rooms.get(room.id) === entry ? error : this.#over();
 		} finally {
 			state.joining--;
+			const left = (state.joiningRooms.get(room.id) ?? 1) - 1;
+			if (left > 0) {
+				state.joiningRooms.set(room.id, left);
+			} else {
+				state.joiningRooms.delete(room.id);
+			}
 			entry.joining--;
 		}
 	}
@@ -116,7 +149,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		return media(async () => {
 			const { shard } = await this.#known(room.id).programme.openOrigin();
 			const index = shard.assignment?.index ?? 0;
-			const sessionId = makeSessionId(index, randomBytes(16).toString('hex'));
+			const sessionId = this.#sessionId(index, randomBytes(16).toString('hex'));
 			const { sdp, etag } = await shard.request('speaker.publish', { roomId: room.id, participantId, sessionId, offer });
 			return { sessionId, sdp, etag };
 		});
@@ -192,14 +225,124 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		entry.packing = room.packingMs;
 		programme.setOnAir(room.state === 'live');
 		this.#choosePacking(entry);
-		if (room.state !== 'scheduled') {
+		if (room.state !== 'scheduled' && this.#options.homes.epochOf(room.id) !== undefined) {
 			// Made ahead, so that the first speaker does not wait for it. Without a stage shard it follows by itself.
 			await programme.openOrigin().catch((error: unknown) => this.#log.warn({ err: error, room: room.id }, 'origin not opened yet'));
 		}
 	}
 
+	/** In the whole cluster. */
 	listenersIn(roomId: string): number {
-		return this.#counts.get(roomId) ?? 0;
+		return this.#options.view.listenersIn(roomId);
+	}
+
+	/** On this node, as its shards last reported: room → listeners. */
+	get counts(): ReadonlyMap<string, number> {
+		return this.#counts;
+	}
+
+	/** The room lives here from now on: it gets its origin, if it is one that needs it. */
+	homeGained(room: Room): void {
+		this.roomChanged(room).catch((error: unknown) => this.#log.error({ err: error, room: room.id }, 'a room that moved here has no media yet'));
+	}
+
+	/** It does not any more: the origin here must not go on speaking. Listeners stay, and their edges find the new home. */
+	homeLost(roomId: string): void {
+		const programme = this.#rooms.get(roomId)?.programme;
+		if (programme?.originShard) {
+			this.emit('originLost', { roomId });
+		}
+		programme?.stepDown();
+	}
+
+	/** The media of a room that is known here. */
+	programmeOf(roomId: string): RoomProgramme | undefined {
+		return this.#rooms.get(roomId)?.programme;
+	}
+
+	get programmes(): readonly RoomProgramme[] {
+		return [...this.#rooms.values()].map(({ programme }) => programme);
+	}
+
+	/** Makes an edge although nobody listens, for others to link to. Rejects with DomainError `no_capacity`, `room_ended`. */
+	async openRelay(roomId: string): Promise<EdgeRef> {
+		const { programme } = this.#known(roomId);
+		const known = programme.edges.shards.find((index) => this.#listenerShards.get(index)?.draining === false);
+		const index = known ?? this.#leastLoadedShard();
+		const shard = index === undefined ? undefined : this.#supervisor.shard(index);
+		if (index === undefined || !shard) {
+			throw noCapacity();
+		}
+		await media(() => programme.edges.open(shard, index));
+		return { nodeId: this.#broker.nodeId, shard: index };
+	}
+
+	/** A shard that drains takes no new listeners, a stage shard no new origins. @param shard undefined: all of the node */
+	setDraining(shard: number | undefined, draining: boolean): void {
+		for (const { index, role } of this.#supervisor.slots) {
+			if (shard !== undefined && shard !== index) {
+				continue;
+			}
+			const state = this.#listenerShards.get(index);
+			if (state) {
+				state.draining = draining;
+			} else if (role === 'stage') {
+				if (draining) {
+					this.#drainingStageShards.add(index);
+				} else {
+					this.#drainingStageShards.delete(index);
+				}
+			}
+		}
+	}
+
+	/** Rooms whose origin is on that stage shard. */
+	originsOn(shard: number): number {
+		return [...this.#rooms.values()].filter(({ programme }) => programme.originShard?.assignment?.index === shard).length;
+	}
+
+	/** Moves every origin off a stage shard to another one of this node. */
+	async moveOriginsOff(shard: number): Promise<void> {
+		for (const { programme } of this.#rooms.values()) {
+			if (programme.originShard?.assignment?.index === shard) {
+				this.emit('originLost', { roomId: programme.roomId });
+				await programme.moveOrigin().catch((error: unknown) => this.#log.warn({ err: error, room: programme.roomId }, 'an origin could not be moved'));
+			}
+		}
+	}
+
+	/** Ends what is left on a shard, so that clients that were not told otherwise come back elsewhere. @param shard undefined: all listener shards */
+	async endListeners(shard: number | undefined, reason: string): Promise<void> {
+		for (const { programme } of this.#rooms.values()) {
+			programme.edges.end(shard, reason);
+		}
+	}
+
+	/** This node's shards as its heartbeat tells of them. */
+	shardReports(): ShardReport[] {
+		return this.#supervisor.slots.map(({ index, role, alive }) => {
+			const state = this.#listenerShards.get(index);
+			const stats = this.#supervisor.shard(index)?.stats;
+			return {
+				index,
+				role,
+				alive,
+				draining: state?.draining ?? this.#drainingStageShards.has(index),
+				listeners: state?.listeners ?? 0,
+				joining: state?.joining ?? 0,
+				maxListeners: role === 'listener' ? this.#options.maxListenersPerShard : 0,
+				cpuRatio: Math.max(0, stats?.nodeCpuRatio ?? 0, stats?.workerCpuRatio ?? 0),
+				eventLoopLagMs: Math.max(0, stats?.eventLoopLagMs ?? 0),
+				packetsPerSecond: state?.packetsPerSecond ?? 0,
+			};
+		});
+	}
+
+	/** Links that end on this node, with the room they carry. */
+	linkStats(roomId?: string): (LinkStats & { shard: number })[] {
+		return this.#supervisor.slots.flatMap(({ index }) =>
+			(this.#supervisor.shard(index)?.stats?.links ?? []).filter((link) => roomId === undefined || link.roomId === roomId).map((link) => ({ ...link, shard: index })),
+		);
 	}
 
 	/** For the operator: where a room's media is. */
@@ -208,8 +351,8 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		return (
 			programme && {
 				originShard: programme.originShard?.assignment?.index,
-				edgeShards: programme.edgeShards,
-				packingMs: programme.packingMs,
+				edgeShards: programme.edges.shards,
+				packingMs: programme.edges.packingMs,
 			}
 		);
 	}
@@ -220,6 +363,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		for (const { programme } of this.#rooms.values()) {
 			programme.close(reason);
 		}
+		this.#broker.close();
 		this.#rooms.clear();
 	}
 
@@ -235,6 +379,11 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				voices: room.voices,
 				onAir: room.state === 'live',
 				packingMs: choosePackingMs(room.packingMs, 0, undefined, this.#options.autoPacking),
+				maxFanOut: this.#options.maxFanOut,
+				regionOf: (nodeId) => this.#options.view.node(nodeId)?.region,
+				isLeaving: ({ nodeId, shard }) => this.#isLeaving(nodeId, shard),
+				broker: this.#broker,
+				onRelink: (edges) => this.#options.onRelink(room.id, edges),
 				pickStageShard: () => this.#pickStageShard(room.id),
 				onOrigin: (rtpCapabilities) => this.emit('originReady', { roomId: room.id, rtpCapabilities }),
 				log: this.#log,
@@ -266,7 +415,29 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		for (const { rooms } of this.#listenerShards.values()) {
 			seats += rooms.get(roomId) ?? 0;
 		}
+		const { view, namesNode } = this.#options;
+		for (const { nodeId, rooms } of namesNode ? view.nodes() : []) {
+			seats += nodeId === view.nodeId ? 0 : (rooms[roomId] ?? 0);
+		}
 		return seats;
+	}
+
+	#sessionId(shard: number, random: string): string {
+		return makeSessionId(shard, random, this.#options.namesNode ? this.#broker.nodeId : undefined);
+	}
+
+	#isLeaving(nodeId: string, shard: number): boolean {
+		if (nodeId === this.#broker.nodeId) {
+			return this.#listenerShards.get(shard)?.draining ?? true;
+		}
+		const node = this.#options.view.node(nodeId);
+		return node === undefined || node.draining || (node.shards.find(({ index }) => index === shard)?.draining ?? true);
+	}
+
+	#leastLoadedShard(): number | undefined {
+		return [...this.#listenerShards]
+			.filter(([index, { draining }]) => !draining && this.#supervisor.shard(index))
+			.toSorted(([, a], [, b]) => a.listeners + a.joining - b.listeners - b.joining)[0]?.[0];
 	}
 
 	#place(room: Room): number {
@@ -279,15 +450,20 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 					return {
 						index,
 						alive,
-						draining: false,
+						draining: state?.draining ?? false,
 						listeners: state?.listeners ?? 0,
 						joining: state?.joining ?? 0,
 						maxListeners: this.#options.maxListenersPerShard,
 						cpuRatio: Math.max(stats?.nodeCpuRatio ?? 0, stats?.workerCpuRatio ?? 0),
+						eventLoopLagMs: stats?.eventLoopLagMs ?? 0,
+						packetsPerSecond: state?.packetsPerSecond ?? 0,
+						carriesRoom: (state?.rooms.get(room.id) ?? 0) > 0,
 					};
 				}),
 		);
-		this.#log.trace({ room: room.id, ...placement }, 'placed a listener');
+		if (this.#log.isLevelEnabled('trace')) {
+			this.#log.trace({ room: room.id, shard: placement.shard, passedOver: placement.passedOver }, 'placed a listener');
+		}
 		if (placement.shard === undefined) {
 			if (this.#turnedAway++ === 0) {
 				this.#log.warn({ room: room.id, passedOver: placement.passedOver }, 'no shard can take a listener');
@@ -306,7 +482,8 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				origins.set(shard, (origins.get(shard) ?? 0) + 1);
 			}
 		}
-		return this.#supervisor.shards('stage').toSorted((a, b) => (origins.get(a) ?? 0) - (origins.get(b) ?? 0))[0];
+		const rank = (shard: Shard) => (origins.get(shard) ?? 0) + (this.#drainingStageShards.has(shard.assignment?.index ?? -1) ? 1e6 : 0);
+		return this.#supervisor.shards('stage').toSorted((a, b) => rank(a) - rank(b))[0];
 	}
 
 	#origin(roomId: string): Shard {
@@ -318,8 +495,9 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	#shardOf(sessionId: string): Shard {
-		const index = shardIndexOf(sessionId);
-		const shard = index === undefined ? undefined : this.#supervisor.shard(index);
+		const address = parseSessionId(sessionId);
+		const ours = address !== undefined && (address.nodeId === undefined || address.nodeId === this.#broker.nodeId);
+		const shard = ours ? this.#supervisor.shard(address.shardIndex) : undefined;
 		if (!shard) {
 			throw new DomainError('session_not_found', 'There is no such session; it may have ended.');
 		}
@@ -348,6 +526,8 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				if (state) {
 					state.listeners = stats.listeners;
 					state.rooms = new Map(Object.entries(stats.rooms));
+					state.packetsPerSecond = Math.max(0, stats.packetsSentTotal - state.packetsSentTotal);
+					state.packetsSentTotal = stats.packetsSentTotal;
 				}
 				break;
 			}
@@ -360,7 +540,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			case 'link.stalled': {
 				const { roomId, linkId } = payload as ShardEvents['link.stalled'];
 				this.#log.warn({ room: roomId, shard: index, link: linkId }, 'link stalled');
-				this.#rooms.get(roomId)?.programme.linkStalled(index, linkId);
+				this.#rooms.get(roomId)?.programme.edges.linkStalled(index, linkId);
 				break;
 			}
 			default:
@@ -368,7 +548,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		}
 	}
 
-	#refreshCounts(): void {
+	#everySecond(): void {
 		this.#counts.clear();
 		for (const { rooms } of this.#listenerShards.values()) {
 			for (const [roomId, listeners] of rooms) {
@@ -383,11 +563,21 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			this.#log.warn({ listeners: this.#turnedAway }, 'listeners were turned away');
 		}
 		this.#turnedAway = 0;
+		const nowMs = performance.now();
+		for (const { programme } of this.#rooms.values()) {
+			const { roomId } = programme;
+			programme.edges.closeIdle(nowMs, this.#options.linkLingerMs, (index) => {
+				const shard = this.#listenerShards.get(index);
+				return (shard?.rooms.get(roomId) ?? 0) > 0 || (shard?.joiningRooms.get(roomId) ?? 0) > 0;
+			});
+			programme.expire(nowMs);
+		}
 		this.emit('counts');
 	}
 
 	#choosePacking({ programme, packing }: RoomEntry): void {
-		programme.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), programme.packingMs, this.#options.autoPacking));
+		const { edges } = programme;
+		edges.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), edges.packingMs, this.#options.autoPacking));
 	}
 }
 

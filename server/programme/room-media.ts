@@ -34,8 +34,8 @@ export interface RoomMediaEvents {
 
 /** All methods that reject do so with a DomainError. */
 export interface RoomMedia extends EventEmitter<RoomMediaEvents> {
-	/** WHEP: seats a listener on one of this node's listener shards. */
-	listen(room: Room, offer: string, packingMs?: PackingMs): Promise<SessionCreated>;
+	/** WHEP: seats a listener on one of this node's listener shards. @param random the 32 hex digits of the session's id, where somebody chose them before */
+	listen(room: Room, offer: string, packingMs?: PackingMs, random?: string): Promise<SessionCreated>;
 	/** WHIP: the participant must be on stage (see `addSpeaker`). */
 	publish(room: Room, participantId: string, offer: string): Promise<SessionCreated>;
 	patchSession(sessionId: string, fragment: string, ifMatch?: string): Promise<SessionPatchResult>;
@@ -58,5 +58,6 @@ export interface RoomMedia extends EventEmitter<RoomMediaEvents> {
 
 	/** The room's state changed: live puts the programme on air, ended takes the room's media away. */
 	roomChanged(room: Room): Promise<void>;
+	/** In the whole cluster. */
 	listenersIn(roomId: string): number;
 }

@@ -1,172 +1,218 @@
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { PackingMs, RtpCapabilities } from '../../sfu/contract/media-types.ts';
-import { SfuError } from '../../sfu/contract/sfu-error.ts';
+import type { LinkedVoice, LinkEndpoint, PackingMs, RtpCapabilities } from '../../sfu/contract/media-types.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
+import type { EdgeRef, UpstreamRef } from '../cluster/peer-protocol.ts';
+import { DomainError } from '../errors.ts';
+import { FanOutTree } from '../placement/fan-out-tree.ts';
+import type { Avoided, LinkBroker } from './link-broker.ts';
+import { RoomEdges } from './room-edges.ts';
+import { type Origin, RoomOrigin } from './room-origin.ts';
 
 export interface RoomProgrammeOptions {
 	roomId: string;
 	voices: number;
 	onAir: boolean;
 	packingMs: PackingMs;
+	/** Links that begin at one place. */
+	maxFanOut: number;
+	/** Of a node, if it has said so. */
+	regionOf: (nodeId: string) => string | undefined;
+	/** Whether an edge's shard is being drained: others should not hang on it. */
+	isLeaving: (edge: EdgeRef) => boolean;
+	broker: LinkBroker;
 	/** The stage shard to put the origin on; undefined while none lives. */
 	pickStageShard: () => Shard | undefined;
-	/** Told whenever the origin is there (again). */
+	/** Told whenever the origin is there (again), before any edge is linked to it. */
 	onOrigin: (rtpCapabilities: RtpCapabilities) => void;
+	/** Edges elsewhere whose upstream went, or (undefined) all there are: to be told to link anew. */
+	onRelink: (edges: readonly EdgeRef[] | undefined) => void;
 	log: Logger;
 }
 
-interface Origin {
-	shard: Shard;
-	rtpCapabilities: RtpCapabilities;
+interface Downstream {
+	readonly at: number | 'origin';
+	readonly child: EdgeRef;
+	renewedAtMs: number;
 }
 
-interface Link {
-	readonly id: string;
-	readonly origin: Origin;
-}
-
-interface Edge {
-	readonly shard: Shard;
-	readonly opened: Promise<void>;
-	/** Over which the programme comes. */
-	link: Link | undefined;
-	/** On its way to take the other's place; the latest one counts. */
-	making: Link | undefined;
-}
+/** A link or a place in the tree that nobody renews for this long is given up. */
+const LEASE_MS = 15_000;
 
 /**
- * One room's media on this node: its origin, its edges, and the links between them. Heals itself: when the
- * origin's shard dies the next one takes over and every edge is linked again, while the listeners stay where they are.
+ * One room's media on this node: the edges that its listeners here hang on and, at the room's home, the origin with
+ * the tree of everything that hangs on that.
  */
 export class RoomProgramme {
 	readonly roomId: string;
+	readonly edges: RoomEdges;
 	readonly #options: RoomProgrammeOptions;
 	readonly #log: Logger;
-	readonly #edges = new Map<number, Edge>();
-	#origin: Origin | undefined;
-	#opening: Promise<Origin> | undefined;
-	/** Where that happens. */
-	#openingOn: Shard | undefined;
-	#retry: NodeJS.Timeout | undefined;
-	/** A room that has never had a speaker needs no origin; one that has had gets it back. */
-	#wantsOrigin = false;
-	#onAir: boolean;
-	#packingMs: PackingMs;
+	readonly #origin: RoomOrigin;
+	#tree: FanOutTree;
+	/** Links that begin on this node, by id. */
+	readonly #downstreams = new Map<string, Downstream>();
 	#closed = false;
 
 	constructor(options: RoomProgrammeOptions) {
+		const { roomId, voices, onAir, packingMs, broker, pickStageShard } = options;
 		this.#options = options;
-		this.roomId = options.roomId;
-		this.#onAir = options.onAir;
-		this.#packingMs = options.packingMs;
-		this.#log = options.log.child({ room: options.roomId });
+		this.roomId = roomId;
+		this.#log = options.log.child({ room: roomId });
+		this.#tree = this.#newTree();
+		this.edges = new RoomEdges({ roomId, voices, packingMs, broker, log: this.#log });
+		this.#origin = new RoomOrigin({ roomId, voices, onAir, pickStageShard, onOpen: (rtpCapabilities) => this.#opened(rtpCapabilities), log: this.#log });
 	}
 
-	get packingMs(): PackingMs {
-		return this.#packingMs;
-	}
 	get originShard(): Shard | undefined {
-		return this.#origin?.shard;
+		return this.#origin.current?.shard;
 	}
-	/** Where listeners of this room can be at the moment, by shard index. */
-	get edgeShards(): readonly number[] {
-		return [...this.#edges.keys()];
-	}
-
-	/**
-	 * The origin, opened if need be. Single-flight. Rejects with `shard_gone` while no stage shard lives; whatever it
-	 * rejects with, the room goes on trying by itself.
-	 */
-	openOrigin(): Promise<Origin> {
-		this.#wantsOrigin = true;
-		if (this.#origin) {
-			return Promise.resolve(this.#origin);
-		}
-		if (!this.#opening) {
-			this.#opening = this.#doOpenOrigin().finally(() => (this.#opening = undefined));
-			this.#opening.catch((error: unknown) => this.#openOriginLater(error));
-		}
-		return this.#opening;
+	/** At the home: what hangs on what. */
+	get tree(): FanOutTree {
+		return this.#tree;
 	}
 
-	/** The room's edge on this listener shard, opened and linked if need be. Single-flight for each shard. */
-	openEdge(shard: Shard, index: number): Promise<void> {
-		const known = this.#edges.get(index);
-		if (known?.shard === shard) {
-			return known.opened;
-		}
-		const { roomId, voices } = this.#options;
-		const edge: Edge = {
-			shard,
-			link: undefined,
-			making: undefined,
-			opened: shard.request('edge.open', { roomId, voices, packingMs: this.#packingMs }).then(() => {
-				// Joining does not wait for the link: the edge has voices of its own, and sound follows. An
-				// origin that came meanwhile has begun to link it already.
-				if (!edge.link && !edge.making) {
-					this.#link(index, edge);
-				}
-			}),
-		};
-		this.#edges.set(index, edge);
-		edge.opened.catch(() => this.#forgetEdge(index, edge));
-		return edge.opened;
+	/** At the home alone: the origin, opened if need be. Rejects with DomainError `not_home`, or as `RoomOrigin.open`. */
+	async openOrigin(): Promise<Origin> {
+		this.#requireHome();
+		return this.#origin.open();
 	}
 
 	setOnAir(onAir: boolean): void {
-		this.#onAir = onAir;
-		this.#tell(this.#origin?.shard, (shard) => shard.request('origin.setOnAir', { roomId: this.roomId, onAir }));
+		this.#origin.setOnAir(onAir);
 	}
 
-	setPackingMs(packingMs: PackingMs): void {
-		if (packingMs === this.#packingMs) {
-			return;
-		}
-		this.#log.info({ packingMs }, 'packing changed');
-		this.#packingMs = packingMs;
-		for (const { shard, opened } of this.#edges.values()) {
-			opened
-				.then(() => {
-					if (!this.#closed && packingMs === this.#packingMs) {
-						this.#tell(shard, () => shard.request('edge.setPacking', { roomId: this.roomId, packingMs }));
-					}
-				})
-				.catch(() => undefined);
-		}
-	}
-
-	/** A shard died. Whether the origin was on it. */
+	/** A shard of this node died. Whether the origin was on it. */
 	shardDown(index: number): boolean {
-		const dead = this.#edges.get(index);
-		if (dead) {
-			this.#edges.delete(index);
-			this.#closeDownstream(dead.link);
+		for (const [linkId, { at }] of this.#downstreams) {
+			if (at === index) {
+				this.#downstreams.delete(linkId);
+			}
 		}
-		if (!this.#origin?.shard.isGone) {
+		this.edges.shardDown(index);
+		if (!this.#origin.shardDown()) {
 			return false;
 		}
-		this.#origin = undefined;
-		for (const edge of this.#edges.values()) {
-			edge.link = undefined;
-			edge.making = undefined;
-		}
+		this.#forgetOriginLinks();
 		return true;
 	}
 
 	/** A stage shard is there: take the origin back up if it was lost. */
 	stageShardUp(): void {
-		if (!this.#wantsOrigin || this.#origin || this.#closed || !this.#options.pickStageShard()) {
-			return; // Nothing to do, or the next shard's coming calls this again.
+		if (this.#options.broker.isHome(this.roomId) && !this.#closed) {
+			this.#origin.stageShardUp();
 		}
-		this.openOrigin().catch(() => undefined); // It tries again by itself.
 	}
 
-	/** A link brings nothing: make another one. */
-	linkStalled(index: number, linkId: string): void {
-		const edge = this.#edges.get(index);
-		if (edge?.link?.id === linkId && !edge.making) {
-			this.#link(index, edge);
+	/** Moves the origin off its shard. Speakers must make their media anew, as after its death. */
+	async moveOrigin(): Promise<void> {
+		this.#origin.abandon();
+		this.#forgetOriginLinks();
+		await this.openOrigin();
+	}
+
+	/** The room lives elsewhere from now on. */
+	stepDown(): void {
+		this.#origin.close();
+		this.#forgetOriginLinks();
+		this.#tree = this.#newTree();
+	}
+
+	/** At the home: where this edge is to link to. Rejects with DomainError `not_home`, `upstream_unavailable`. */
+	async findUpstream(edge: EdgeRef, avoid: readonly Avoided[]): Promise<UpstreamRef> {
+		this.#requireHome();
+		if (!this.#origin.current) {
+			throw new DomainError('upstream_unavailable', 'This room has no origin at the moment.', { retryAfterSeconds: 1 });
+		}
+		const upstream = this.#tree.attach(edge, avoid);
+		this.#tree.touch(edge, performance.now());
+		if (!upstream) {
+			throw new DomainError('upstream_unavailable', 'Nothing that this edge may link to has room for a further link.', { retryAfterSeconds: 1 });
+		}
+		return upstream;
+	}
+
+	/** At the home: an edge is closed. Those that hung on it are told to link anew. */
+	detach(edge: EdgeRef): void {
+		const orphans = this.#tree.detach(edge);
+		if (orphans.length > 0) {
+			this.#options.onRelink(orphans);
+		}
+	}
+
+	/** Another node is gone, with every edge and link of its. */
+	nodeDown(nodeId: string): void {
+		for (const [linkId, { child, at }] of this.#downstreams) {
+			if (child.nodeId === nodeId) {
+				this.closeDownstream(at, linkId);
+			}
+		}
+		const orphans = this.#tree.detachNode(nodeId);
+		if (orphans.length > 0) {
+			this.#options.onRelink(orphans);
+		}
+	}
+
+	/** The sending half of a link that begins on this node. Rejects with DomainError `upstream_unavailable`, `not_home`, or as the shard does. */
+	async openDownstream(at: number | 'origin', linkId: string, child: EdgeRef, remote: LinkEndpoint): Promise<LinkEndpoint & { voices: LinkedVoice[] }> {
+		this.#downstreams.set(linkId, { at, child, renewedAtMs: performance.now() });
+		try {
+			if (at !== 'origin') {
+				return await this.edges.createDownstream(at, linkId, remote);
+			}
+			this.#requireHome();
+			const origin = this.#origin.current;
+			if (!origin) {
+				throw new DomainError('upstream_unavailable', 'This room has no origin at the moment.', { retryAfterSeconds: 1 });
+			}
+			return await origin.shard.request('downstream.create', { roomId: this.roomId, linkId, remote });
+		} catch (error) {
+			this.#downstreams.delete(linkId);
+			throw error;
+		}
+	}
+
+	/** Also takes back one that is being made. */
+	closeDownstream(at: number | 'origin', linkId: string): void {
+		this.#downstreams.delete(linkId);
+		if (at !== 'origin') {
+			this.edges.closeDownstream(at, linkId);
+			return;
+		}
+		const shard = this.#origin.current?.shard;
+		if (shard && !shard.isGone) {
+			shard.request('downstream.close', { roomId: this.roomId, linkId }).catch((error: unknown) => this.#log.warn({ err: error, link: linkId }, 'a link could not be closed'));
+		}
+	}
+
+	/** Whether this node knows the link; if so it lives on. */
+	renewLink(linkId: string, nowMs: number): boolean {
+		const downstream = this.#downstreams.get(linkId);
+		if (!downstream) {
+			return false;
+		}
+		downstream.renewedAtMs = nowMs;
+		return true;
+	}
+
+	/** At the home: whether the edge has its place in the tree (again); if so it keeps it. */
+	renewEdge(edge: EdgeRef, upstream: UpstreamRef, nowMs: number): boolean {
+		// Always: after a question that was doubled the book may name another upstream than the edge has.
+		const placed = this.#tree.attachAs(edge, upstream);
+		this.#tree.touch(edge, nowMs);
+		return placed;
+	}
+
+	/** Gives up what nobody renewed. */
+	expire(nowMs: number): void {
+		for (const [linkId, { at, child, renewedAtMs }] of this.#downstreams) {
+			if (nowMs - renewedAtMs > LEASE_MS && child.nodeId !== this.#options.broker.nodeId) {
+				this.#log.info({ link: linkId, node: child.nodeId, shard: child.shard }, 'a link that nobody renewed was closed');
+				this.closeDownstream(at, linkId);
+			}
+		}
+		const orphans = this.#tree.expire(nowMs, LEASE_MS);
+		if (orphans.length > 0) {
+			this.#options.onRelink(orphans);
 		}
 	}
 
@@ -175,136 +221,36 @@ export class RoomProgramme {
 			return;
 		}
 		this.#closed = true;
-		clearTimeout(this.#retry);
-		// At once, whatever is under way, and never later: a room of the same id may be opened next.
-		this.#tell(this.#origin?.shard ?? this.#openingOn, (shard) => shard.request('origin.close', { roomId: this.roomId }));
-		for (const { shard } of this.#edges.values()) {
-			this.#tell(shard, () => shard.request('edge.close', { roomId: this.roomId, reason }));
-		}
-		this.#edges.clear();
-		this.#origin = undefined;
+		this.#origin.close();
+		this.edges.close(reason);
+		this.#downstreams.clear();
 	}
 
-	async #doOpenOrigin(): Promise<Origin> {
-		const { roomId, voices, pickStageShard, onOrigin } = this.#options;
-		const shard = pickStageShard();
-		if (!shard) {
-			throw new SfuError('shard_gone', 'no stage shard lives at the moment');
-		}
-		const onAir = this.#onAir;
-		this.#openingOn = shard;
-		const { rtpCapabilities } = await shard.request('origin.open', { roomId, voices, onAir }).catch((error: unknown) => {
-			if (!this.#closed) {
-				// After a time-out it may be there all the same, and the next attempt may go to another shard.
-				this.#tell(shard, () => shard.request('origin.close', { roomId }));
-			}
-			throw error;
-		});
-		if (this.#closed) {
-			throw new SfuError('room_unknown', 'the room ended meanwhile');
-		}
-		if (shard.isGone) {
-			throw new SfuError('shard_gone', 'the stage shard died while the origin was opened');
-		}
-		const origin = { shard, rtpCapabilities };
-		this.#origin = origin;
-		if (onAir !== this.#onAir) {
-			this.setOnAir(this.#onAir);
-		}
+	#opened(rtpCapabilities: RtpCapabilities): void {
 		// Speakers first: their way back is the longest part of what listeners wait for.
-		onOrigin(rtpCapabilities);
-		for (const [index, edge] of this.#edges) {
-			this.#link(index, edge);
-		}
-		return origin;
+		this.#options.onOrigin(rtpCapabilities);
+		// Relays keep their children: only what hung on the lost origin must find the new one. A home that is new knows nobody yet.
+		const orphans = this.#tree.children({ nodeId: this.#options.broker.nodeId, shard: 'origin' });
+		this.#options.onRelink(orphans.length > 0 ? orphans : undefined);
+		this.edges.relink();
 	}
 
-	#openOriginLater(error: unknown): void {
-		if (this.#closed || this.#retry || !this.#options.pickStageShard()) {
-			return; // Over, in hand already, or the next shard's coming begins it.
-		}
-		this.#log.warn({ err: error }, 'the origin could not be opened; trying again');
-		this.#retry = setTimeout(() => {
-			this.#retry = undefined;
-			this.stageShardUp();
-		}, RETRY_MS).unref();
+	#newTree(): FanOutTree {
+		const { maxFanOut, regionOf, isLeaving, broker } = this.#options;
+		return new FanOutTree({ homeNodeId: broker.nodeId, maxFanOut, regionOf, isLeaving });
 	}
 
-	/**
-	 * Links an edge to the origin, if there is one; a failure is tried again until either end is gone. The link
-	 * that the edge has goes on until the new one is there.
-	 */
-	#link(index: number, edge: Edge): void {
-		const origin = this.#origin;
-		if (!origin || this.#edges.get(index) !== edge || this.#closed) {
-			return;
-		}
-		const link: Link = { id: randomUUID(), origin };
-		edge.making = link;
-		makeLink({ roomId: this.roomId, linkId: link.id, upstream: edge.shard, downstream: origin.shard }).then(
-			() => this.#linked(index, edge, link),
-			(error: unknown) => {
-				if (edge.making !== link || this.#closed || edge.shard.isGone || origin.shard.isGone) {
-					return; // Overtaken: whatever replaced it makes its own link.
-				}
-				this.#log.warn({ err: error, shard: index }, 'a link failed; making another');
-				setTimeout(() => {
-					if (edge.making === link) {
-						this.#link(index, edge);
-					}
-				}, RETRY_MS).unref();
-			},
-		);
-	}
-
-	#linked(index: number, edge: Edge, link: Link): void {
-		if (edge.making !== link || this.#edges.get(index) !== edge) {
-			// Overtaken on its way, by another origin or the edge's end: neither half may stay.
-			this.#tell(edge.shard, (shard) => shard.request('upstream.close', { roomId: this.roomId, linkId: link.id }));
-			this.#closeDownstream(link);
-			return;
-		}
-		const former = edge.link;
-		edge.link = link;
-		edge.making = undefined;
-		this.#log.debug({ shard: index, link: link.id }, 'edge linked');
-		this.#closeDownstream(former); // The edge let go of its half when it took the new one.
-	}
-
-	/** The sending half does not notice by itself that nobody is there any more, and sends on. */
-	#closeDownstream(link: Link | undefined): void {
-		if (link) {
-			this.#tell(link.origin.shard, (shard) => shard.request('downstream.close', { roomId: this.roomId, linkId: link.id }));
+	#forgetOriginLinks(): void {
+		for (const [linkId, { at }] of this.#downstreams) {
+			if (at === 'origin') {
+				this.#downstreams.delete(linkId);
+			}
 		}
 	}
 
-	#forgetEdge(index: number, edge: Edge): void {
-		if (this.#edges.get(index) === edge) {
-			this.#edges.delete(index);
-			// After a time-out it may be there all the same, linked by an origin that came meanwhile.
-			this.#closeDownstream(edge.link);
-			this.#tell(edge.shard, (shard) => shard.request('edge.close', { roomId: this.roomId, reason: 'could not be opened in time' }));
+	#requireHome(): void {
+		if (this.#closed || !this.#options.broker.isHome(this.roomId)) {
+			throw new DomainError('not_home', 'This room does not live on this node.', { retryAfterSeconds: 1 });
 		}
-	}
-
-	/** Fire and forget: a shard that cannot be told is dying, and its death is handled elsewhere. */
-	#tell(shard: Shard | undefined, request: (shard: Shard) => Promise<unknown>): void {
-		if (shard && !shard.isGone) {
-			request(shard).catch((error: unknown) => this.#log.warn({ err: error }, 'a shard could not be told'));
-		}
-	}
-}
-
-const RETRY_MS = 200;
-
-/** Both halves of a link inside this host, or neither. */
-async function makeLink({ roomId, linkId, upstream, downstream }: { roomId: string; linkId: string; upstream: Shard; downstream: Shard }): Promise<void> {
-	try {
-		const edgeEnd = await upstream.request('upstream.create', { roomId, linkId, srtp: false });
-		const { voices, ...originEnd } = await downstream.request('downstream.create', { roomId, linkId, remote: edgeEnd });
-		await upstream.request('upstream.connect', { roomId, linkId, remote: originEnd, voices });
-	} catch (error) {
-		await Promise.allSettled([upstream.request('upstream.close', { roomId, linkId }), downstream.request('downstream.close', { roomId, linkId })]);
-		throw error;
 	}
 }

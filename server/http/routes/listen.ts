@@ -1,7 +1,12 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { HandOffError } from '../../../auth/hand-off-ticket.ts';
+import { forwardingOf } from '../../cluster/peers/forwarded.ts';
 import { DomainError } from '../../errors.ts';
 import type { Room } from '../../rooms/room.ts';
+import { Alternates } from '../alternates.ts';
+import type { AppCluster, HandOff, Seat } from '../deps.ts';
 import { iceLinks } from '../ice-links.ts';
 import { requireEntry } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -9,13 +14,32 @@ import { empty, ListenQuery, media, problems, RoomParams, TOKEN_PROBLEMS } from 
 import { sendSession } from '../session-answer.ts';
 import { DISCOVERY_HEADERS, SDP_BODY, SDP_TYPE, SESSION_HEADERS } from '../session-http.ts';
 
+const LISTEN_HEADERS = {
+	...SESSION_HEADERS,
+	link: Type.String({ description: 'STUN and TURN servers, `rel="ice-server"` (RFC 9725 §4.6); other nodes to turn to should this one be gone, `rel="alternate"`' }),
+};
+
 /**
  * WHEP (draft-ietf-wish-whep): one POST seats a listener. The hot path: without a token nothing is looked up but the
  * room in memory, and nothing is serialised.
  */
 export function registerListenRoutes(instance: FastifyInstance, { deps, links, bans }: RouteContext): void {
 	const app = instance.withTypeProvider<TypeBoxTypeProvider>();
-	const { rooms, config } = deps;
+	const { rooms, config, cluster } = deps;
+	const alternates = cluster && new Alternates(cluster.view, deps.publicUrl, deps.now);
+
+	/** By a ticket, which was given for a permission that another node has checked. */
+	const byTicket = async (room: Room, ticket: string): Promise<{ from: string; random: string }> => {
+		if (cluster === undefined) throw refusedTicket('other_node', 'This node takes no tickets');
+		return await cluster.tickets.redeem(ticket, room.id).catch((error: unknown) => {
+			throw error instanceof HandOffError ? refusedTicket(error.reason, error.message, error) : error;
+		});
+	};
+
+	/** Where a listener who came here from outside goes; from memory. */
+	const seatFor = (room: Room, from: string | undefined): Seat =>
+		// Whoever was sent here once is seated here or not at all: nobody goes in circles.
+		cluster === undefined || from !== undefined ? 'here' : (deps.handOff?.decide(room) ?? 'here');
 
 	app.post(
 		'/v1/rooms/:room/listen',
@@ -25,16 +49,18 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 				summary: 'Listen (WHEP)',
 				description:
 					'One POST with an SDP offer: every audio m-line gets a voice, a single one the dominant speaker; other m-lines are refused. ' +
-					'A public room needs no token. The session is ended by DELETE on its Location, or by silence.',
+					'A public room needs no token. The session is ended by DELETE on its Location, or by silence. ' +
+					'In a cluster another node may be the better one: the same POST to the Location of the 307 is served there, without a token.',
 				tags: ['media'],
 				consumes: [SDP_TYPE],
 				params: RoomParams,
 				querystring: ListenQuery,
 				body: SDP_BODY,
 				response: {
-					201: media(SDP_TYPE, 'The answer', SESSION_HEADERS),
+					201: media(SDP_TYPE, 'The answer', LISTEN_HEADERS),
+					307: empty('Another node has more room: the same POST to its address', { location: Type.String({ description: 'With a ticket (`handoff`), good once, for 30 s' }) }),
 					...problems(
-						...TOKEN_PROBLEMS, 'banned', 'room_not_found', 'room_not_open', 'room_ended', 'invalid_offer',
+						...TOKEN_PROBLEMS, 'handoff_invalid', 'banned', 'room_not_found', 'room_not_open', 'room_ended', 'invalid_offer',
 						'payload_too_large', 'unsupported_media_type', 'no_capacity', 'media_unavailable', 'shutting_down',
 					),
 				},
@@ -42,11 +68,26 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 		},
 		async (request, reply) => {
 			const room = rooms.require(request.params.room);
-			const entry = requireEntry(request, room, 'room:listen', bans);
-			if (entry !== undefined) await entry;
-			requireDoorsOpen(room, deps.now());
-			const session = await deps.media.listen(room, String(request.body), request.query.packing);
-			return sendSession(reply, session, { deps, links });
+			const { handoff, packing } = request.query;
+			/** The node that handed this listener on to us, if one did. */
+			let from = forwardingOf(request.raw)?.from;
+			let random: string | undefined;
+			if (handoff === undefined) {
+				const entry = requireEntry(request, room, 'room:listen', bans);
+				if (entry !== undefined) await entry;
+				requireDoorsOpen(room, deps.now());
+				const seat = seatFor(room, from);
+				if (cluster !== undefined && seat !== 'here') {
+					const answered = await handOn(seat, room, request.query, { cluster, handOff: deps.handOff, ownUrl: deps.publicUrl() }, request, reply);
+					if (answered) return reply;
+				}
+			} else {
+				({ from, random } = await byTicket(room, handoff));
+				requireDoorsOpen(room, deps.now());
+			}
+			if (from !== undefined) deps.handOff?.took?.(from);
+			const session = await deps.media.listen(room, String(request.body), packing, random);
+			return sendSession(reply, session, { deps, links }, alternates?.next());
 		},
 	);
 
@@ -87,3 +128,38 @@ export function requireDoorsOpen(room: Room, nowMs: number): void {
 	throw new DomainError('room_not_open', 'The doors of this room are not open yet', when);
 }
 
+/**
+ * Sends a listener to another node: by its own address, with a ticket, or through this node where it has none.
+ *
+ * @returns false when that node turns out to be gone: the listener is this node's after all
+ */
+async function handOn(
+	{ nodeId, publicUrl, why }: Exclude<Seat, 'here'>,
+	room: Room,
+	{ packing }: Static<typeof ListenQuery>,
+	{ cluster, handOff, ownUrl }: { cluster: AppCluster; handOff: HandOff | undefined; ownUrl: string },
+	request: FastifyRequest,
+	reply: FastifyReply,
+): Promise<boolean> {
+	request.log.debug({ room: room.id, node: nodeId, why }, 'listener handed on');
+	const base = publicUrl?.replace(/\/+$/, '');
+	// An address that leads back here would go in circles.
+	if (base !== undefined && base !== ownUrl) {
+		const query = new URLSearchParams({ handoff: await cluster.tickets.issue(room.id, nodeId), ...(packing === undefined ? {} : { packing: String(packing) }) });
+		await reply.code(307).header('location', `${base}/v1/rooms/${room.id}/listen?${query.toString()}`).header('cache-control', 'no-store').send();
+		return true;
+	}
+	try {
+		await cluster.forward(request, reply, nodeId);
+		if (reply.statusCode === 503) handOff?.refused?.(nodeId);
+		return true;
+	} catch (error) {
+		if (!(error instanceof DomainError) || error.code !== 'peer_unreachable') throw error;
+		handOff?.refused?.(nodeId);
+		return false;
+	}
+}
+
+function refusedTicket(reason: string, detail: string, cause?: unknown): DomainError {
+	return new DomainError('handoff_invalid', detail, { cause, extra: { reason } });
+}

@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { requirePermission } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
-import { empty, NoBody, NoQuery, ParticipantParams, problems, TOKEN_PROBLEMS } from '../schemas.ts';
+import { empty, HOME_PROBLEMS, NoBody, NoQuery, ParticipantParams, problems, TOKEN_PROBLEMS } from '../schemas.ts';
 
 const ACTIONS = {
 	mute: { operationId: 'muteParticipant', summary: 'Mute somebody; only they can unmute themselves' },
@@ -18,6 +18,7 @@ export function registerParticipantRoutes(instance: FastifyInstance, { deps, ban
 		app.post(
 			`/v1/rooms/:room/participants/:participant/${action}`,
 			{
+				config: { atHome: true },
 				schema: {
 					...ACTIONS[action],
 					description: 'Hosts, co-hosts and admins; a co-host has no power over a host.',
@@ -27,7 +28,7 @@ export function registerParticipantRoutes(instance: FastifyInstance, { deps, ban
 					body: NoBody,
 					response: {
 						204: empty('Done'),
-						...problems(...TOKEN_PROBLEMS, 'room_not_found', 'participant_not_found', 'unsupported_media_type', 'media_unavailable', 'shutting_down'),
+						...problems(...TOKEN_PROBLEMS, ...HOME_PROBLEMS, 'room_not_found', 'participant_not_found', 'unsupported_media_type', 'media_unavailable', 'shutting_down'),
 					},
 				},
 			},

@@ -4,7 +4,7 @@ import { DomainError } from '../../errors.ts';
 import { iceLinks } from '../ice-links.ts';
 import { requirePermission, requireUnbanned } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
-import { empty, media, NoQuery, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';
+import { empty, HOME_PROBLEMS, media, NoQuery, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';
 import { sendSession } from '../session-answer.ts';
 import { DISCOVERY_HEADERS, SDP_BODY, SDP_TYPE, SESSION_HEADERS } from '../session-http.ts';
 
@@ -15,6 +15,7 @@ export function registerPublishRoutes(instance: FastifyInstance, { deps, links, 
 	app.post(
 		'/v1/rooms/:room/publish',
 		{
+			config: { atHome: true },
 			schema: {
 				operationId: 'publish',
 				summary: 'Speak with an encoder (WHIP)',
@@ -27,7 +28,7 @@ export function registerPublishRoutes(instance: FastifyInstance, { deps, links, 
 				response: {
 					201: media(SDP_TYPE, 'The answer', SESSION_HEADERS),
 					...problems(
-						...TOKEN_PROBLEMS, 'banned', 'room_not_found', 'room_ended', 'already_on_stage', 'invalid_offer',
+						...TOKEN_PROBLEMS, ...HOME_PROBLEMS, 'banned', 'room_not_found', 'room_ended', 'already_on_stage', 'invalid_offer',
 						'payload_too_large', 'unsupported_media_type', 'stage_full', 'media_unavailable', 'shutting_down',
 					),
 				},

@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { requirePermission } from '../plugins/auth.ts';
 import { roomResource } from '../room-resource.ts';
 import type { RouteContext } from '../route-context.ts';
-import { NoBody, NoQuery, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';
+import { HOME_PROBLEMS, NoBody, NoQuery, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';
 
 const COMMANDS = {
 	open: { operationId: 'openRoom', summary: 'Open the doors: people may connect and wait' },
@@ -19,6 +19,7 @@ export function registerRoomStateRoutes(instance: FastifyInstance, { deps, links
 		app.post(
 			`/v1/rooms/:room/${command}`,
 			{
+				config: { atHome: true },
 				schema: {
 					...COMMANDS[command],
 					description: 'Hosts and admins. Repeating it changes nothing.',
@@ -28,7 +29,7 @@ export function registerRoomStateRoutes(instance: FastifyInstance, { deps, links
 					body: NoBody,
 					response: {
 						200: { ...Type.Ref('Room'), description: 'As it is now' },
-						...problems(...TOKEN_PROBLEMS, 'room_not_found', 'wrong_room_state', 'room_ended', 'unsupported_media_type', 'shutting_down'),
+						...problems(...TOKEN_PROBLEMS, ...HOME_PROBLEMS, 'room_not_found', 'wrong_room_state', 'room_ended', 'unsupported_media_type', 'shutting_down'),
 					},
 				},
 			},

@@ -5,7 +5,7 @@ import { can } from '../../../auth/roles.ts';
 import { requireEntry, requirePermission } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
 import { roomResource } from '../room-resource.ts';
-import { empty, ListQuery, NewRoom, NoQuery, problems, RoomPage, RoomParams, RoomPatch, TOKEN_PROBLEMS } from '../schemas.ts';
+import { empty, HOME_PROBLEMS, ListQuery, NewRoom, NoQuery, problems, RoomPage, RoomParams, RoomPatch, TOKEN_PROBLEMS } from '../schemas.ts';
 import type { Room } from '../../rooms/room.ts';
 
 /** The rooms themselves: make, list, read, change, remove. */
@@ -90,6 +90,7 @@ export function registerRoomRoutes(instance: FastifyInstance, { deps, links, ban
 	app.patch(
 		'/v1/rooms/:room',
 		{
+			config: { atHome: true },
 			schema: {
 				operationId: 'changeRoom',
 				summary: 'Change settings',
@@ -100,7 +101,7 @@ export function registerRoomRoutes(instance: FastifyInstance, { deps, links, ban
 				body: RoomPatch,
 				response: {
 					200: { ...Room, description: 'As it is now' },
-					...problems(...TOKEN_PROBLEMS, 'room_not_found', 'room_ended', 'wrong_room_state', 'precondition_failed', 'payload_too_large', 'unsupported_media_type'),
+					...problems(...TOKEN_PROBLEMS, ...HOME_PROBLEMS, 'room_not_found', 'room_ended', 'wrong_room_state', 'precondition_failed', 'payload_too_large', 'unsupported_media_type'),
 				},
 			},
 		},
@@ -114,6 +115,7 @@ export function registerRoomRoutes(instance: FastifyInstance, { deps, links, ban
 	app.delete(
 		'/v1/rooms/:room',
 		{
+			config: { atHome: true },
 			schema: {
 				operationId: 'removeRoom',
 				summary: 'End a room and remove it',
@@ -121,7 +123,7 @@ export function registerRoomRoutes(instance: FastifyInstance, { deps, links, ban
 				tags: ['rooms'],
 				params: RoomParams,
 				querystring: NoQuery,
-				response: { 204: empty('Removed'), ...problems(...TOKEN_PROBLEMS, 'room_not_found') },
+				response: { 204: empty('Removed'), ...problems(...TOKEN_PROBLEMS, ...HOME_PROBLEMS, 'room_not_found') },
 			},
 		},
 		async (request, reply) => {

@@ -1,0 +1,101 @@
+// What nodes ask of each other, over HTTP on the internal port. One table: names, shapes of what comes in (validated
+// where it enters), types of what goes back. `PeerServer` and `PeerClient` carry it.
+import { type Static, type TSchema, Type } from 'typebox';
+import type { LinkedVoice, LinkEndpoint } from '../../sfu/contract/media-types.ts';
+import type { LinkStats } from '../../sfu/contract/shard-protocol.ts';
+import type { Room } from '../rooms/room.ts';
+import type { StageRoster } from '../rooms/stage-roster.ts';
+import type { Ban } from '../rooms/store/room-store.ts';
+import { NodeId, NodeReport } from './node-report.ts';
+
+const RoomRef = { roomId: Type.String({ minLength: 1, maxLength: 64 }) };
+const ShardIndex = Type.Integer({ minimum: 0, maximum: 9_999 });
+/** A room's edge: which shard of which node. */
+export const EdgeRef = Type.Object({ nodeId: NodeId, shard: ShardIndex });
+export type EdgeRef = Static<typeof EdgeRef>;
+/** Where a link begins: the origin at the home, or another edge that relays. */
+export const UpstreamRef = Type.Object({ nodeId: NodeId, shard: Type.Union([ShardIndex, Type.Literal('origin')]) });
+export type UpstreamRef = Static<typeof UpstreamRef>;
+
+const Endpoint = Type.Object({
+	ip: Type.String({ minLength: 2, maxLength: 253 }),
+	port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+	srtpParameters: Type.Optional(Type.Object({ cryptoSuite: Type.String({ maxLength: 64 }), keyBase64: Type.String({ maxLength: 256 }) })),
+});
+const LinkId = Type.String({ minLength: 8, maxLength: 64 });
+
+/** Everything of one room that must survive its home. */
+export interface RoomState {
+	room: Room;
+	epoch: number;
+	roster: StageRoster;
+	bans: Ban[];
+	/** Subject → number in the roster. */
+	numbers: Record<string, number>;
+}
+
+export const PEER_REQUESTS = {
+	/** Who is there, and which rooms it is home of: asked before a home that went quiet is taken over. */
+	ping: Type.Object({}),
+	/** A heartbeat past Redis, when it does not answer the sender. The receiver passes it on to Redis if it can reach it. */
+	heartbeat: Type.Object({ report: NodeReport }),
+	/** What is known of a room here; asked of its home. */
+	roomState: Type.Object(RoomRef),
+	/** To the home: which upstream should this edge link to? `avoid` names those it cannot use; a node without shard is avoided whole. */
+	findUpstream: Type.Object({
+		...RoomRef,
+		edge: EdgeRef,
+		avoid: Type.Array(Type.Object({ nodeId: NodeId, shard: Type.Optional(Type.Union([ShardIndex, Type.Literal('origin')])) }), { maxItems: 256 }),
+		/** Passed on by a node that reaches the home where the asking one does not: once, and no further. */
+		via: Type.Optional(Type.Boolean()),
+	}),
+	/** From the home: what these edges (all of this node's when absent) are linked to is gone or has moved: find another upstream now. */
+	relink: Type.Object({ ...RoomRef, epoch: Type.Integer({ minimum: 0 }), edges: Type.Optional(Type.Array(EdgeRef, { maxItems: 10_000 })) }),
+	/** Move this many listeners to other nodes, at the usual pace. */
+	shed: Type.Object({ listeners: Type.Integer({ minimum: 0, maximum: 10_000_000 }) }),
+	/** Receiving ends of the room's links on that node. */
+	roomLinks: Type.Object(RoomRef),
+	/** To the home: this edge is closed. */
+	detachEdge: Type.Object({ ...RoomRef, edge: EdgeRef }),
+	/** To the upstream's node: make the sending half of a link. */
+	openDownstream: Type.Object({ ...RoomRef, linkId: LinkId, upstream: UpstreamRef, child: EdgeRef, remote: Endpoint }),
+	closeDownstream: Type.Object({ ...RoomRef, linkId: LinkId, upstream: UpstreamRef }),
+	/** Every few seconds to each upstream's node: links in use; those that are not renewed are closed there. Unknown ones come back. */
+	renewLinks: Type.Object({ links: Type.Array(Type.Object({ ...RoomRef, linkId: LinkId }), { maxItems: 100_000 }) }),
+	/** Every few seconds to each home: edges that are attached to its tree; unknown ones come back, to be attached anew. */
+	renewEdges: Type.Object({ edges: Type.Array(Type.Object({ ...RoomRef, edge: EdgeRef, upstream: UpstreamRef }), { maxItems: 100_000 }) }),
+	/** Make an edge of this room here although nobody listens, for others to link to. */
+	openRelay: Type.Object(RoomRef),
+	/** The home is leaving: take the room over now. */
+	takeHome: Type.Object(RoomRef),
+} as const satisfies Record<string, TSchema>;
+
+export interface PeerResults {
+	ping: { nodeId: string; incarnation: string; homes: Record<string, number> };
+	heartbeat: { report: NodeReport; passedOn: boolean };
+	roomState: RoomState;
+	findUpstream: { upstream: UpstreamRef; epoch: number };
+	relink: Record<string, never>;
+	/** How many are asked to go. */
+	shed: { listeners: number };
+	roomLinks: { links: (LinkStats & { shard: number })[] };
+	detachEdge: Record<string, never>;
+	openDownstream: LinkEndpoint & { voices: LinkedVoice[] };
+	closeDownstream: Record<string, never>;
+	renewLinks: { unknown: { roomId: string; linkId: string }[] };
+	renewEdges: { unknown: { roomId: string; edge: EdgeRef }[] };
+	openRelay: { edge: EdgeRef };
+	takeHome: { epoch: number };
+}
+
+export type PeerRequestName = keyof typeof PEER_REQUESTS;
+export type PeerParams<N extends PeerRequestName> = Static<(typeof PEER_REQUESTS)[N]>;
+export type PeerResult<N extends PeerRequestName> = PeerResults[N];
+/** Rejections are DomainErrors; their code and detail reach the asking node as a DomainError again. */
+export type PeerHandlers = { [N in PeerRequestName]: (params: PeerParams<N>, from: string) => Promise<PeerResult<N>> };
+
+/** The asking side. */
+export interface Peers {
+	/** Rejects with a DomainError: the peer's own, or `peer_unreachable` when it does not answer in time. */
+	request<N extends PeerRequestName>(nodeId: string, name: N, params: PeerParams<N>, options?: { timeoutMs?: number }): Promise<PeerResult<N>>;
+}

@@ -1,0 +1,327 @@
+// Everything one node is made of, put together: the only place that knows all parts. Nothing listens and nothing beats yet.
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { KeyRing } from '../auth/key-ring.ts';
+import { TokenIssuer } from '../auth/token-issuer.ts';
+import { TokenVerifier } from '../auth/token-verifier.ts';
+import { type TurnCredentials, turnCredentials } from '../auth/turn-credentials.ts';
+import type { Config } from '../config/schema.ts';
+import type { Supervisor } from '../sfu/supervisor/supervisor.ts';
+import { buildApp } from './app.ts';
+import type { ClusterView } from './cluster/cluster-view.ts';
+import { DrainService } from './cluster/drain/drain-service.ts';
+import { MoveBoard } from './cluster/drain/move-board.ts';
+import type { Homes } from './cluster/homes.ts';
+import { ClusterLinks } from './cluster/links/cluster-links.ts';
+import { LoneNode } from './cluster/lone-node.ts';
+import type { Membership, OwnFacts } from './cluster/membership.ts';
+import type { HomeReport } from './cluster/node-report.ts';
+import { nodeAdmin } from './cluster/node-admin.ts';
+import { peerHandlers } from './cluster/peer-handlers.ts';
+import type { PeerHandlers, Peers, RoomState as SharedRoomState } from './cluster/peer-protocol.ts';
+import type { OwnReport } from './cluster/registry/node-registry.ts';
+import { RoomSync } from './cluster/room-sync.ts';
+import { monotonicClock } from './events/clock.ts';
+import { EventHub } from './events/event-hub.ts';
+import { BanList } from './http/ban-list.ts';
+import { ClusterHttp } from './http/cluster-http.ts';
+import { Metrics } from './metrics/metrics.ts';
+import { nodeReadiness } from './node-readiness.ts';
+import { HandOff } from './placement/hand-off.ts';
+import { Programmes } from './programme/programmes.ts';
+import { RoomDirectory } from './rooms/room-directory.ts';
+import { readableRoomId } from './rooms/room-id.ts';
+import type { Room, RoomState } from './rooms/room.ts';
+import type { DiskRoomStore } from './rooms/store/disk-store.ts';
+import type { RoomStore } from './rooms/store/room-store.ts';
+import { encodeEvent, STAGE_ENDINGS } from './stage/stage-connection.ts';
+import { registerStageSocket } from './stage/stage-socket.ts';
+import { StageService } from './stage/stage-service.ts';
+import { registerPages } from './web/pages.ts';
+
+export interface NodePartsOptions {
+	config: Config;
+	nodeId: string;
+	keyRing: KeyRing;
+	supervisor: Supervisor;
+	/** This node's rooms or, in a cluster, its copy of them. */
+	replica: DiskRoomStore;
+	/** Undefined for a node that is alone. */
+	membership: Membership | undefined;
+	/** What the membership asks of the node; filled in here. */
+	facts: LateFacts;
+	/** Where people reach the node, without a slash at its end. */
+	url: () => string;
+	shutdown: { readonly begun: boolean };
+	log: Logger;
+}
+
+export interface NodeParts {
+	app: FastifyInstance;
+	rooms: RoomDirectory;
+	stages: StageService;
+	programmes: Programmes;
+	events: EventHub;
+	issuer: TokenIssuer;
+	drain: DrainService;
+	/** Undefined for a node that is alone. */
+	handlers: PeerHandlers | undefined;
+	homes: Homes;
+	/** Lets go of everything that was begun here. Idempotent. */
+	close: (reason: string) => void;
+}
+
+/** A membership is made before the parts that it speaks of; until they are there, it has nothing to say. */
+export class LateFacts implements OwnFacts {
+	#facts: OwnFacts | undefined;
+	readonly #empty: OwnReport;
+
+	constructor(internalUrl: string, startedAt: Date) {
+		this.#empty = { startedAt: startedAt.toISOString(), internalUrl, draining: true, shards: [], rooms: {}, homes: {}, moving: {} };
+	}
+
+	complete(facts: OwnFacts): void {
+		this.#facts = facts;
+	}
+
+	/** What every report begins with. */
+	get base(): OwnReport {
+		return this.#empty;
+	}
+	readonly report = (): OwnReport => this.#facts?.report() ?? this.#empty;
+	readonly rooms = (): Iterable<string> => this.#facts?.rooms() ?? [];
+	readonly needsHome = (roomId: string): boolean => this.#facts?.needsHome(roomId) ?? false;
+	readonly behind: OwnFacts['behind'] = (roomId, stored) => this.#facts?.behind(roomId, stored);
+}
+
+export async function assembleNode(options: NodePartsOptions): Promise<NodeParts> {
+	const { config, nodeId, keyRing, supervisor, replica, membership, facts, url, shutdown, log } = options;
+	const { auth, rooms: roomConfig, turn, cluster: clusterConfig } = config;
+	const closing: ((reason: string) => void)[] = [];
+	const store: RoomStore = membership?.store ?? replica;
+	const verifier = new TokenVerifier({ ...auth, keys: keyRing, adminToken: config.admin.token, now: Date.now });
+	const issuer = new TokenIssuer({ ...auth, keys: keyRing, newId: randomUUID });
+	const rooms = await RoomDirectory.create({ store, now: () => new Date(), randomId: () => readableRoomId(randomBytes), defaults: { voices: roomConfig.defaultVoices } });
+
+	const report = (): OwnReport => ({
+		...facts.base,
+		...(config.http.publicUrl === undefined ? {} : { publicUrl: url() }),
+		...(clusterConfig.region === undefined ? {} : { region: clusterConfig.region }),
+		draining: drain.draining || shutdown.begun,
+		shards: programmes.shardReports(),
+		rooms: Object.fromEntries(programmes.counts),
+		homes: Object.fromEntries(homes.rooms.map((roomId) => [roomId, versionsOf(roomId)])),
+		moving: drain.moving,
+		...(handOff === undefined ? {} : { takenFrom: handOff.takenFrom }),
+	});
+	const lone = membership ? undefined : new LoneNode({ nodeId, report, rooms: () => [], listenersIn: (roomId) => programmes.counts.get(roomId) ?? 0 });
+	const view: ClusterView = membership?.view ?? lone!.view;
+	const homes: Homes = membership?.homes ?? lone!.homes;
+	const peers: Peers = membership?.peers ?? lone!.peers;
+
+	let links: ClusterLinks | undefined;
+	const programmes: Programmes = Programmes.create({
+		supervisor,
+		maxListenersPerShard: config.sfu.maxListenersPerShard,
+		autoPacking: roomConfig.autoPacking,
+		maxFanOut: clusterConfig.maxFanOut,
+		linkLingerMs: clusterConfig.linkLingerMs,
+		view,
+		homes,
+		namesNode: membership !== undefined,
+		broker: (carried) => (links = ClusterLinks.create({ view, homes, peers, rooms: carried, log })),
+		onRelink: (roomId, edges) => links?.tellRelink(roomId, edges),
+		log,
+	});
+	closing.push((reason) => programmes.close(reason));
+	const stages = StageService.create({
+		rooms,
+		store,
+		...(membership && { homes, stageStore: membership.store, alternates: () => otherUrls(view) }),
+		media: programmes,
+		now: () => new Date(),
+		randomId: randomUUID,
+		schedule,
+		reconnectGraceMs: roomConfig.reconnectGraceMs,
+		maxStageSize: roomConfig.maxStageSize,
+		log,
+	});
+	closing.push((reason) => stages.closeAll(reason));
+	/** Whoever takes a room next must find on its stage what is there now. */
+	const release = async (roomId: string): Promise<void> => {
+		await stages.flush(roomId);
+		await homes.release(roomId);
+	};
+	const leaving = { get rooms() { return homes.rooms; }, epochOf: (roomId: string) => homes.epochOf(roomId), ensure: (roomId: string) => homes.ensure(roomId), release };
+	const drain = DrainService.create({ view, homes: leaving, peers, media: programmes, clock: monotonicClock, now: Date.now, log: log.child({ part: 'drain' }) });
+	closing.push(() => drain.close());
+	const moves = new MoveBoard({ view, namesNode: membership !== undefined, own: () => drain.moving });
+	drain.on('changed', () => moves.refresh());
+	view.on('beat', () => moves.refresh());
+	const events = EventHub.create({ rooms, stages, media: programmes, moves, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
+	closing.push((reason) => events.close(reason));
+	const metrics = Metrics.create({
+		shards: () => supervisor.shards().flatMap(({ assignment, stats }) => (assignment && stats ? [{ index: assignment.index, role: assignment.role, stats }] : [])),
+		roomsByState: () => roomsByState(rooms),
+		events: () => events.metrics(),
+		processMetrics: true,
+	});
+	const handOff = membership && new HandOff({ view, ownShards: () => programmes.shardReports(), random: Math.random, nowMs: () => performance.now() });
+	closing.push(() => handOff?.close());
+	const bans = new BanList(store, Date.now, (err, roomId) => log.warn({ err, room: roomId }, 'bans could not be read'));
+
+	function versionsOf(roomId: string): HomeReport {
+		return { epoch: homes.epochOf(roomId) ?? 0, roomVersion: rooms.get(roomId)?.version ?? 0, stageVersion: stages.rosterVersion(roomId) };
+	}
+
+	// Going live, ending, changed packing: the media follows the room.
+	rooms.on('changed', (room) => void programmes.roomChanged(room).catch((error: unknown) => log.error({ err: error, room: room.id }, 'the media did not follow the room')));
+	rooms.on('removed', (room) => void programmes.roomChanged({ ...room, state: 'ended' }));
+
+	let handlers: PeerHandlers | undefined;
+	if (membership && links) {
+		facts.complete({
+			report,
+			rooms: () => rooms.list({ limit: Number.MAX_SAFE_INTEGER, states: ['scheduled', 'open', 'live'] }).map(({ id }) => id),
+			needsHome: (roomId) => {
+				const state = rooms.get(roomId)?.state;
+				return state === 'open' || state === 'live' || (state === 'scheduled' && stages.roster(roomId).length > 0);
+			},
+			behind: (roomId) => void rewrite(roomId),
+		});
+		handlers = peerHandlers({ membership, links, stages, drain, programmes });
+		followCluster({ membership, links, rooms, stages, programmes, bans, known: (roomId) => ({ ...versionsOf(roomId), epoch: stages.stateOf(roomId).epoch }), log });
+	}
+
+	/** Redis lost the latest of a room that lives here, or never got it. */
+	async function rewrite(roomId: string): Promise<void> {
+		try {
+			await stages.flush(roomId);
+			await membership?.store.sync();
+		} catch (error) {
+			log.warn({ err: error, room: roomId }, 'a room could not be written to Redis again; it is tried with the next heartbeat');
+		}
+	}
+
+	const cluster =
+		membership &&
+		new ClusterHttp({ view, homes, tickets: membership.tickets, connections: membership.peers.connections, tokens: membership.tokens, schedule, log });
+	const { detail, reconnect } = STAGE_ENDINGS.shutting_down;
+	closing.unshift(() => cluster?.sockets.close(encodeEvent('bye', { code: 'shutting_down', detail, reconnect })));
+	const app = await buildApp({
+		config,
+		publicUrl: url,
+		rooms,
+		stages,
+		media: programmes,
+		events,
+		verifier,
+		issuer,
+		keyRing,
+		store,
+		bans,
+		...(cluster && { cluster }),
+		clusterAdmin: nodeAdmin({
+			view,
+			drain,
+			media: programmes,
+			shed: async (node, listeners) => (await peers.request(node, 'shed', { listeners })).listeners,
+			linksOn: async (node, roomId) => (await peers.request(node, 'roomLinks', { roomId })).links,
+			log,
+		}),
+		...(handOff && { handOff: { decide: (room: Room) => handOff.decide(room), took: (from: string) => handOff.took(from), refused: (to: string) => handOff.refused(to) } }),
+		log,
+		metrics,
+		now: Date.now,
+		randomId: randomUUID,
+		readiness: {
+			isShuttingDown: () => shutdown.begun,
+			state: () => nodeReadiness({ supervisor, shuttingDown: shutdown.begun, draining: drain.draining, membership }),
+		},
+		pages: (instance) => registerPages(instance, { connectOrigins: () => otherUrls(view) }),
+		stageSocket: (instance) =>
+			registerStageSocket(instance, {
+				stages,
+				media: programmes,
+				verifier,
+				log,
+				now: () => new Date(),
+				schedule,
+				maxStageSize: roomConfig.maxStageSize,
+				...(cluster && { atHome: { cluster, rooms } }),
+				iceServers: (subject) =>
+					turn.secret === undefined || turn.urls.length === 0
+						? []
+						: [iceServer(turnCredentials({ urls: turn.urls, secret: turn.secret, ttlSeconds: turn.ttlSeconds }, subject, Math.floor(Date.now() / 1_000)))],
+			}),
+	});
+	// Rooms that were open before a restart are open again: their media is made ready before anybody comes.
+	for (const room of rooms.list({ limit: 10_000, states: ['open', 'live'] })) {
+		await programmes.roomChanged(room);
+	}
+	return { app, rooms, stages, programmes, events, issuer, drain, handlers, homes, close: (reason) => closing.splice(0).forEach((close) => close(reason)) };
+}
+
+interface Followers {
+	membership: Membership;
+	links: ClusterLinks;
+	rooms: RoomDirectory;
+	stages: StageService;
+	programmes: Programmes;
+	bans: BanList;
+	known: (roomId: string) => HomeReport;
+	log: Logger;
+}
+
+/** What happens on other nodes, and what this node does about it. */
+function followCluster({ membership, links, rooms, stages, programmes, bans, known, log }: Followers): void {
+	const { view, homes, store, peers } = membership;
+	store.on('roomChanged', (room) => void rooms.take(room));
+	store.on('roomRemoved', (roomId) => rooms.drop(roomId));
+	store.on('stageChanged', (roomId, epoch, roster) => stages.applyRemoteStage(roomId, epoch, roster));
+	store.on('bansChanged', (roomId) => bans.forget(roomId));
+	const sync = new RoomSync({ view, peers, known, take: (state: SharedRoomState) => store.take(state), log });
+	view.on('beat', () => {
+		links.homesChanged();
+		sync.compare();
+	});
+	view.on('nodeDown', (nodeId) => links.nodeDown(nodeId));
+	view.on('redis', (state) => {
+		if (state !== 'down') {
+			void stages.flush();
+		}
+	});
+	homes.on('gained', (roomId) => {
+		const room = rooms.get(roomId);
+		if (room) {
+			programmes.homeGained(room);
+		}
+	});
+	homes.on('lost', (roomId) => programmes.homeLost(roomId));
+	// A room that has ended, or waits for its day with nobody on stage, needs no home any more.
+	rooms.on('changed', (room) => {
+		if (room.state === 'ended' && homes.epochOf(room.id) !== undefined) {
+			void stages.flush(room.id).then(() => homes.release(room.id));
+		}
+	});
+	rooms.on('removed', (room) => void homes.release(room.id));
+}
+
+/** Where pages may be sent: other nodes' own addresses. */
+const otherUrls = (view: ClusterView): string[] =>
+	view.nodes().flatMap(({ nodeId, publicUrl }) => (publicUrl === undefined || nodeId === view.nodeId ? [] : [publicUrl]));
+
+/** Runs a task later; the timer does not keep the process alive. */
+const schedule = (ms: number, task: () => void): (() => void) => monotonicClock.schedule(task, ms);
+
+/** As RTCPeerConnection takes it. */
+const iceServer = ({ urls, username, credential }: TurnCredentials) => ({ urls: [...urls], username, credential });
+
+function roomsByState(rooms: RoomDirectory): Record<RoomState, number> {
+	const count = { scheduled: 0, open: 0, live: 0, ended: 0 };
+	for (const { state } of rooms.list({ limit: Number.MAX_SAFE_INTEGER })) {
+		count[state]++;
+	}
+	return count;
+}
