@@ -6,7 +6,7 @@ import path from 'node:path';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const OUT = path.join(ROOT, 'tests/.out');
-const KINDS = ['unit', 'contract', 'integration', 'e2e'] as const;
+const KINDS = ['unit', 'contract', 'integration', 'cluster', 'e2e'] as const;
 
 interface Tally {
 	passed: number;

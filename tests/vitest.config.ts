@@ -23,6 +23,8 @@ export default defineConfig({
 			project('contract', 60_000, true),
 			// Real workers, browsers and timing: one file at a time on few cores.
 			project('integration', 60_000, false),
+			// Several nodes, each in a network namespace of its own.
+			project('cluster', 180_000, false),
 			project('e2e', 120_000, false),
 		],
 	},

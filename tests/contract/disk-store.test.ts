@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { APPLICATION_ID, MIGRATIONS } from '../../server/rooms/store/disk-schema.ts';
 import { DiskRoomStore } from '../../server/rooms/store/disk-store.ts';
 import { StoreError } from '../../server/rooms/store/store-error.ts';
 import { aRoom } from '../support/rooms.ts';
@@ -141,6 +142,38 @@ describe('the file of the disk store', () => {
 		const error = await openError();
 		expect(error.code).toBe('store_damaged');
 		expect(error.message).toMatch(/another program/);
+	});
+
+	it('brings a file of the first format up to date, with what is in it', async () => {
+		await (await open()).close();
+		await rm(file);
+		const room = aRoom();
+		tamper(`${MIGRATIONS[0]}; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1;
+			INSERT INTO rooms VALUES ('launch', 1, 'scheduled', '${JSON.stringify(room)}');
+			INSERT INTO speaker_numbers VALUES ('launch', 'host', 1)`);
+		const store = await open();
+		expect(await store.getRoom('launch')).toEqual(room);
+		await store.putStage('launch', 3, '{}');
+		expect(await store.stages()).toEqual([{ roomId: 'launch', epoch: 3, roster: '{}' }]);
+		expect(await store.numbers('launch')).toEqual({ host: 1 });
+		await store.close();
+	});
+
+	it('keeps tombstones until a room of that id is made anew, and for 400 days at most', async () => {
+		const store = await open();
+		const day = 86_400_000;
+		await store.createRoom(aRoom());
+		await store.bury('launch', 1_000, 0);
+		await store.bury('launch', 500, 10);
+		expect(await store.getRoom('launch')).toBeUndefined();
+		expect(await store.tombstoneMs('launch')).toBe(1_000);
+		await store.bury('other', 7, 400 * day);
+		expect(await store.tombstoneIds()).toEqual(['launch', 'other']);
+		await store.bury('third', 7, 401 * day);
+		expect(await store.tombstoneIds()).toEqual(['other', 'third']);
+		await store.putRoom({ room: aRoom({ id: 'other' }), bans: [], numbers: { host: 1 } });
+		expect(await store.tombstoneMs('other')).toBe(0);
+		await store.close();
 	});
 
 	it('refuses a file of a later version', async () => {

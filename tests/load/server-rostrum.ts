@@ -1,8 +1,8 @@
 // The server under test: Rostrum without its HTTP layer, one stage shard and one listener shard.
 import pino from 'pino';
 import { Supervisor } from '../../sfu/supervisor/supervisor.ts';
-import { Programmes } from '../../server/programme/programmes.ts';
 import type { Room } from '../../server/rooms/room.ts';
+import { programmesAlone } from '../support/alone.ts';
 import type { FromServer, ServerProcess, ToServer } from './messages.ts';
 
 const [mediaPort = 26_000] = process.argv.slice(2).map(Number);
@@ -22,7 +22,7 @@ const supervisor = await Supervisor.start({
 	requestTimeoutMs: 20_000,
 	log,
 });
-const programmes = Programmes.create({
+const programmes = programmesAlone({
 	supervisor,
 	maxListenersPerShard: 5_000,
 	autoPacking: { thresholdListeners: 200, smallMs: 20, largeMs: 60 },

@@ -4,8 +4,9 @@ import type { PackingMs } from '../../sfu/contract/media-types.ts';
 import type { ParamsOf, ShardRequestName } from '../../sfu/contract/shard-protocol.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import { Supervisor, type SupervisorOptions } from '../../sfu/supervisor/supervisor.ts';
-import { Programmes } from '../../server/programme/programmes.ts';
+import type { Programmes } from '../../server/programme/programmes.ts';
 import type { Room } from '../../server/rooms/room.ts';
+import { programmesAlone } from './alone.ts';
 import { RtcListener, type RtcListenerOptions } from './rtc/listener.ts';
 import { RtcSpeaker, type RtcSpeakerOptions } from './rtc/speaker.ts';
 
@@ -70,7 +71,7 @@ export class MediaPlane {
 			log,
 		});
 		const autoPacking = { thresholdListeners, smallMs: 20, largeMs: 60 } as const;
-		return new MediaPlane(supervisor, Programmes.create({ supervisor, maxListenersPerShard, autoPacking, log }));
+		return new MediaPlane(supervisor, programmesAlone({ supervisor, maxListenersPerShard, autoPacking, log, ...(options.maxDownstreams !== undefined && { maxFanOut: options.maxDownstreams }) }));
 	}
 
 	private constructor(supervisor: Supervisor, programmes: Programmes) {

@@ -3,11 +3,14 @@ import { EventEmitter } from 'node:events';
 import type { PackingMs, RtpCapabilities, TransportParameters } from '../../sfu/contract/media-types.ts';
 import { DomainError } from '../../server/errors.ts';
 import type { RoomMedia, RoomMediaEvents, SessionCreated } from '../../server/programme/room-media.ts';
+import type { HomesEvents } from '../../server/cluster/homes.ts';
 import type { Room } from '../../server/rooms/room.ts';
+import type { StageRoster, StageState } from '../../server/rooms/stage-roster.ts';
 import type { Ban, RoomStore } from '../../server/rooms/store/room-store.ts';
 import type { StageEvent, StageEventName, StageServerFrame } from '../../server/stage/protocol.ts';
 import type { StageConnection, StageEnding } from '../../server/stage/stage-connection.ts';
 import type { StageLog } from '../../server/stage/stage-room.ts';
+import type { StageHomes, StageStore } from '../../server/stage/stage-store.ts';
 
 /** A clock that only a test moves. */
 export class VirtualClock {
@@ -266,9 +269,54 @@ export class FakeStore implements RoomStore {
 
 type EventFrame = Extract<StageServerFrame, { event: string }>;
 
+/** Who is home of what, for the test to say. */
+export class FakeHomes extends EventEmitter<HomesEvents> implements StageHomes {
+	readonly #epochs = new Map<string, number>();
+
+	epochOf(roomId: string): number | undefined {
+		return this.#epochs.get(roomId);
+	}
+	gain(roomId: string, epoch: number, takenOver = true): void {
+		this.#epochs.set(roomId, epoch);
+		this.emit('gained', roomId, epoch, takenOver);
+	}
+	lose(roomId: string, reason: 'released' | 'fenced' = 'fenced'): void {
+		const epoch = this.#epochs.get(roomId) ?? 0;
+		this.#epochs.delete(roomId);
+		this.emit('lost', roomId, epoch, reason);
+	}
+}
+
+/** One store for the stages of several nodes: refuses epochs that are over. */
+export class FakeStageStore implements StageStore {
+	readonly gates = new Gates();
+	/** Every write that was taken, oldest first. */
+	readonly saved: (StageState & { roomId: string })[] = [];
+	away = false;
+
+	async saveStage(roomId: string, epoch: number, roster: StageRoster): Promise<void> {
+		await this.gates.pass('saveStage');
+		this.#requireThere();
+		if (epoch < (this.latest(roomId)?.epoch ?? 0)) throw new DomainError('not_home', 'A later home has written.');
+		this.saved.push({ roomId, epoch, roster });
+	}
+	async loadStage(roomId: string): Promise<StageState | undefined> {
+		await this.gates.pass('loadStage');
+		this.#requireThere();
+		return this.latest(roomId);
+	}
+	latest(roomId: string): StageState | undefined {
+		return this.saved.findLast((state) => state.roomId === roomId);
+	}
+	#requireThere(): void {
+		if (this.away) throw new DomainError('store_unavailable', 'The store is away.');
+	}
+}
+
 /** A wire that keeps what went over it. */
 export class FakeConnection implements StageConnection {
 	readonly iceServers = [];
+	readonly pulseEveryMs = 1_000;
 	readonly frames: EventFrame[] = [];
 	ended: { ending: StageEnding; detail?: string } | null = null;
 

@@ -41,7 +41,7 @@ describe('defaults', () => {
 		expect(config.auth).toEqual({ issuer: 'rostrum', audience: 'rostrum', tokenTtlSeconds: 86_400, maxTokenTtlSeconds: 7_776_000, clockToleranceSeconds: 5, foreignIssuers: [] });
 		expect(config.rooms.autoPacking).toEqual({ thresholdListeners: 200, smallMs: 20, largeMs: 60 });
 		expect(config.admin).toEqual({});
-		expect(config.redis).toEqual({});
+		expect(config.redis).toEqual({ keyPrefix: 'rostrum' });
 		expect('nodeId' in config).toBe(false);
 	});
 
@@ -110,6 +110,10 @@ describe('variables', () => {
 		['ROSTRUM_CLUSTER_SECRET', SECRET, 'cluster.secret', SECRET],
 		['ROSTRUM_NODE_ID', 'node-7', 'nodeId', 'node-7'],
 		['REDIS_URL', 'rediss://u:p@redis:6379/1', 'redis.url', 'rediss://u:p@redis:6379/1'],
+		['REDIS_URL', 'redis+cluster://a,b:7000', 'redis.url', 'redis+cluster://a,b:7000'],
+		['ROSTRUM_REDIS_KEY_PREFIX', 'campaign:eu', 'redis.keyPrefix', 'campaign:eu'],
+		['ROSTRUM_REDIS_CA_FILE', '/etc/ca.pem', 'redis.caFile', '/etc/ca.pem'],
+		['ROSTRUM_REDIS_SENTINEL_PASSWORD', 'x', 'redis.sentinelPassword', 'x'],
 		['LOG_LEVEL', 'debug', 'log.level', 'debug'],
 		['ROSTRUM_LOG_PRETTY', 'auto', 'log.pretty', 'auto'],
 		['ROSTRUM_LOG_PRETTY', 'true', 'log.pretty', true],
@@ -121,7 +125,9 @@ describe('variables', () => {
 		['ROSTRUM_HTTP_CORS_ORIGINS', 'https://a.example,https://b.example:8443', 'http.corsOrigins', ['https://a.example', 'https://b.example:8443']],
 		['ROSTRUM_TURN_URLS', 'stun:s.example:3478', 'turn.urls', ['stun:s.example:3478']],
 	])('%s=%s sets %s', (name, text, key, expected) => {
-		expect(load({ [name]: text })).toHaveProperty(key.split('.'), expected);
+		// An address of Redis is not taken alone.
+		const beside: Record<string, string> = name === 'REDIS_URL' ? { ROSTRUM_CLUSTER_SECRET: SECRET } : {};
+		expect(load({ [name]: text, ...beside })).toHaveProperty(key.split('.'), expected);
 	});
 
 	test('foreign issuers are JSON, and get their defaults', () => {
@@ -134,7 +140,8 @@ describe('variables', () => {
 
 	test('every setting has a variable of its own, by the rule or one of the fixed names', () => {
 		const fixed = new Set(['ROSTRUM_PUBLIC_URL', 'ROSTRUM_ADMIN_TOKEN', 'ROSTRUM_LISTENER_SHARDS', 'ROSTRUM_STAGE_SHARDS', 'ROSTRUM_MEDIA_PORT',
-			'ROSTRUM_MEDIA_ADDRESS', 'ROSTRUM_ANNOUNCED_ADDRESS', 'ROSTRUM_INTERNAL_PORT', 'REDIS_URL', 'LOG_LEVEL']);
+			'ROSTRUM_MEDIA_ADDRESS', 'ROSTRUM_ANNOUNCED_ADDRESS', 'ROSTRUM_INTERNAL_PORT', 'ROSTRUM_INTERNAL_ADDRESS', 'ROSTRUM_REGION',
+			'REDIS_URL', 'LOG_LEVEL']);
 		for (const { env, key, schema } of configLeaves) {
 			const byRule = `ROSTRUM_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).replaceAll('.', '_').toUpperCase()}`;
 			expect(fixed.has(env) || env === byRule, `${key}: ${env}`).toBe(true);
@@ -194,7 +201,10 @@ describe('refusals', () => {
 		['media on the HTTP port', { ROSTRUM_HTTP_PORT: '40001' }, undefined, 'found port 40001 within media 40000–40003'],
 		['media on the internal port', { ROSTRUM_INTERNAL_PORT: '40003' }, undefined, 'found port 40003 within media'],
 		['media beyond the last port', { ROSTRUM_MEDIA_PORT: '65533' }, undefined, 'found ports 65533–65536'],
-		['both ports the same in a cluster', { ROSTRUM_HTTP_PORT: '3100', REDIS_URL: 'redis://r' }, undefined, 'found 3100 for both'],
+		['both ports the same in a cluster', { ROSTRUM_HTTP_PORT: '3100', REDIS_URL: 'redis://r', ROSTRUM_CLUSTER_SECRET: SECRET }, undefined, 'found 3100 for both'],
+		['Redis without a cluster secret', { REDIS_URL: 'redis://r' }, undefined, 'redis.url (from REDIS_URL), cluster.secret (default): expected a secret that the nodes of the cluster share'],
+		['Sentinels without a master', { REDIS_URL: 'redis+sentinel://a,b', ROSTRUM_CLUSTER_SECRET: SECRET }, undefined, 'without the name of the master'],
+		['a key prefix with a hash tag', { ROSTRUM_REDIS_KEY_PREFIX: '{a}' }, undefined, 'redis.keyPrefix'],
 		['TURN without a secret', { ROSTRUM_TURN_URLS: 'turn:t.example' }, undefined, 'expected a secret for the TURN servers in turn.urls, found none'],
 		['tokens longer than allowed', { ROSTRUM_AUTH_TOKEN_TTL_SECONDS: '7776001' }, undefined, 'tokenTtlSeconds to be at most maxTokenTtlSeconds'],
 		['packing the wrong way round', { ROSTRUM_ROOMS_AUTO_PACKING_SMALL_MS: '120' }, undefined, 'smallMs to be at most largeMs'],
@@ -234,6 +244,8 @@ describe('secrets', () => {
 		['a key that is too short', {}, `admin: { token: ${short} }`],
 		['a section that holds it by mistake', {}, `admin: ${short}`],
 		['a Redis address without scheme', { REDIS_URL: short }, undefined],
+		['a Redis address with a bad port', { REDIS_URL: `redis://:${short}@r:99999`, ROSTRUM_CLUSTER_SECRET: SECRET }, undefined],
+		['a Redis address without a secret beside it', { REDIS_URL: `redis://:${short}@r` }, undefined],
 		['broken YAML around it', {}, `admin:\n  token: "${short}\nx`],
 		['broken YAML behind it', {}, `admin: { token: ${short} } ${short}`],
 		['a list that holds it', {}, `cluster: { secret: [${short}] }`],
@@ -246,7 +258,7 @@ describe('secrets', () => {
 
 	test('are redacted for the log, and nothing else is', () => {
 		const config = load({
-			ROSTRUM_ADMIN_TOKEN: SECRET, ROSTRUM_CLUSTER_SECRET: SECRET, REDIS_URL: `redis://:${SECRET}@r`, ROSTRUM_TURN_SECRET: SECRET, ROSTRUM_NODE_ID: 'n',
+			ROSTRUM_ADMIN_TOKEN: SECRET, ROSTRUM_CLUSTER_SECRET: SECRET, REDIS_URL: `redis://:${SECRET}@r`, ROSTRUM_TURN_SECRET: SECRET, ROSTRUM_REDIS_SENTINEL_PASSWORD: SECRET, ROSTRUM_NODE_ID: 'n',
 		});
 		const redacted = redactConfig(config);
 		expect(JSON.stringify(redacted)).not.toContain(SECRET);

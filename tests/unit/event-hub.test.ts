@@ -65,6 +65,17 @@ class FakeMedia extends EventEmitter<{ counts: [] }> {
 	}
 }
 
+class FakeMoves extends EventEmitter<{ changed: [] }> {
+	#moves: Record<string, number> = {};
+	moves(): Record<string, number> {
+		return this.#moves;
+	}
+	put(moves: Record<string, number>): void {
+		this.#moves = moves;
+		this.emit('changed');
+	}
+}
+
 interface Received {
 	event: string;
 	data: unknown;
@@ -454,7 +465,7 @@ describe('a reader who comes back', () => {
 		expect(new Reader('launch', reader.lastEventId).attach().names()).toHaveLength(3);
 	});
 
-	it.each(['', 'garbage', 'boot-1', 'boot-1.1.2', 'boot-1.1.2.3.4', 'boot-1.x.2.3', 'boot-1.-1.2.3', 'boot-1.9e9.2.3', 'boot-1.999.999.999', '\0', 'x'.repeat(10_000)])(
+	it.each(['', 'garbage', 'boot-1', 'boot-1.1.2.3', 'boot-1.1.2.3.4.5', 'boot-1.x.2.3.4', 'boot-1.-1.2.3.4', 'boot-1.9e9.2.3.4', 'boot-1.999.999.999.999', '\0', 'x'.repeat(10_000)])(
 		'with the id %j gets everything',
 		(id) => {
 			expect(new Reader('launch', id).attach().names()).toEqual(['room', 'stage', 'listeners']);
@@ -467,6 +478,56 @@ describe('a reader who comes back', () => {
 				expect(new Reader('launch', id).attach().names()).toHaveLength(3);
 			}),
 		);
+	});
+});
+
+describe('who is asked to move', () => {
+	let moves: FakeMoves;
+	beforeEach(() => {
+		moves = new FakeMoves();
+		hub = EventHub.create({ rooms, stages, media, moves, clock, randomId: () => 'boot-1', maxWritesPerSecond: MAX_WRITES, maxStreams: 50_000 });
+	});
+
+	it('is told to everybody in every room as it changes, until it is over', () => {
+		rooms.put({ id: 'other' });
+		const [here, there] = [new Reader().attach(), new Reader('other').attach()];
+		expect(here.names()).not.toContain('move');
+		const told: Record<string, number>[] = [{ 'n1.2': 0.25 }, { 'n1.2': 1 }, {}];
+		for (const step of told) {
+			moves.put(step);
+			clock.advance(100);
+		}
+		for (const reader of [here, there]) expect(reader.received.filter(({ event }) => event === 'move').map(({ data }) => data)).toEqual(told);
+	});
+
+	it('is told to newcomers while anybody is, and to nobody else', () => {
+		moves.put({ 'n1.2': 0.5 });
+		expect(new Reader().attach().latest('move')).toEqual({ 'n1.2': 0.5 });
+		moves.put({});
+		clock.advance(100);
+		expect(new Reader().attach().names()).toEqual(['room', 'stage', 'listeners']);
+	});
+
+	it('is told to one who comes back only if it has changed', () => {
+		moves.put({ 'n1.2': 0.5 });
+		const reader = new Reader().attach();
+		new Reader().attach();
+		expect(new Reader('launch', reader.lastEventId).attach().names()).toEqual([]);
+		moves.put({ 'n1.2': 0.75 });
+		expect(new Reader('launch', reader.lastEventId).attach().names()).toEqual(['move']);
+	});
+
+	it('comes within the budget, after the stage and before the count', () => {
+		const all = readers(1_000);
+		clock.advance(3_000);
+		const before = log.length;
+		media.put(1_000);
+		moves.put({ 'n1.2': 0.5 });
+		stages.put('launch', { name: 'Ada' });
+		clock.advance(4_000);
+		const order = log.slice(before).map(({ chunk }) => /event: (\w+)/.exec(chunk)?.[1]);
+		expect(order).toEqual([...all.map(() => 'stage'), ...all.map(() => 'move'), ...all.map(() => 'listeners')]);
+		expect(busiestSecond(log.slice(before))).toBeLessThanOrEqual(MAX_WRITES);
 	});
 });
 

@@ -4,7 +4,7 @@ import { Metrics, type ShardFigures } from '../../server/metrics/metrics.ts';
 
 const stats = (changes: Partial<ShardStats> = {}): ShardStats => ({
 	listeners: 0, rooms: {}, joinsTotal: 0, joinsFailedTotal: 0, packetsSentTotal: 0, packetsReceivedTotal: 0, eventLoopLagMs: 0,
-	nodeCpuRatio: 0, nodeRssBytes: 0, workerPid: 1, workerCpuRatio: 0, workerRssBytes: 0, ...changes,
+	nodeCpuRatio: 0, nodeRssBytes: 0, workerPid: 1, workerCpuRatio: 0, workerRssBytes: 0, links: [], ...changes,
 });
 
 let shards: ShardFigures[];

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DomainError } from '../../server/errors.ts';
-import { Programmes } from '../../server/programme/programmes.ts';
+import type { Programmes } from '../../server/programme/programmes.ts';
 import type { ShardRequestName } from '../../sfu/contract/shard-protocol.ts';
 import type { Room, RoomState } from '../../server/rooms/room.ts';
+import { programmesAlone } from '../support/alone.ts';
 import { type Fate, FakeSupervisor } from '../support/fakes/fake-shards.ts';
 
 const AT_ONCE: Fate = { afterMs: 1, outcome: 'answered' };
@@ -26,7 +27,7 @@ const roomOf = (id: string, state: RoomState = 'live'): Room => ({
 const open: Programmes[] = [];
 function start(fate: (name: ShardRequestName) => Fate): { supervisor: FakeSupervisor; programmes: Programmes } {
 	const supervisor = new FakeSupervisor(ROLES, fate);
-	const programmes = Programmes.create({
+	const programmes = programmesAlone({
 		supervisor: supervisor.asSupervisor(),
 		maxListenersPerShard: 100,
 		autoPacking: { thresholdListeners: 200, smallMs: 20, largeMs: 60 },

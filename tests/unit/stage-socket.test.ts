@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AuthError } from '../../auth/auth-error.ts';
 import type { Principal } from '../../auth/claims.ts';
 import type { Role } from '../../auth/roles.ts';
@@ -11,7 +11,7 @@ import { StageService } from '../../server/stage/stage-service.ts';
 import type { StageSocketLimits } from '../../server/stage/stage-session.ts';
 import { registerStageSocket } from '../../server/stage/stage-socket.ts';
 import { StageClient, type StageClientOptions } from '../support/stage-client.ts';
-import { FAKE_CAPABILITIES, FakeMedia, FakeStore, recordingLog, VirtualClock } from '../support/stage-fakes.ts';
+import { FAKE_CAPABILITIES, FakeHomes, FakeMedia, FakeStore, recordingLog, VirtualClock } from '../support/stage-fakes.ts';
 
 const ROOM = 'launch';
 const GRACE_MS = 10_000;
@@ -19,6 +19,7 @@ const ICE_SERVERS = [{ urls: ['turn:turn.example.org'], username: 'u', credentia
 
 let clock: VirtualClock;
 let media: FakeMedia;
+let homes: FakeHomes;
 let store: FakeStore;
 let rooms: RoomDirectory;
 let stages: StageService;
@@ -40,6 +41,7 @@ const verifier = {
 async function setUp(limits: Partial<StageSocketLimits> = {}): Promise<void> {
 	clock = new VirtualClock();
 	media = new FakeMedia();
+	homes = new FakeHomes();
 	store = new FakeStore();
 	log = recordingLog();
 	clients = [];
@@ -47,7 +49,8 @@ async function setUp(limits: Partial<StageSocketLimits> = {}): Promise<void> {
 	const shared = { store, media, now: clock.now, schedule: clock.schedule, randomId: () => `media-${++mediaIds}`, log };
 	rooms = await RoomDirectory.create({ store, now: clock.now, randomId: () => 'some-room', defaults: { voices: 3 } });
 	await rooms.create({ id: ROOM, title: 'The announcement' });
-	stages = StageService.create({ ...shared, rooms, reconnectGraceMs: GRACE_MS, maxStageSize: 20 });
+	stages = StageService.create({ ...shared, rooms, homes, reconnectGraceMs: GRACE_MS, maxStageSize: 20 });
+	homes.gain(ROOM, 1);
 	app = Fastify({ forceCloseConnections: true });
 	registerProblems(app);
 	await registerStageSocket(app, { ...shared, stages, verifier, iceServers: () => ICE_SERVERS, maxStageSize: 20, limits });
@@ -325,6 +328,33 @@ describe('a socket', () => {
 		expect(await mute.closed).toMatchObject({ code: 1006 });
 		await ann.next('stage', ({ roster }) => roster.some(({ connection }) => connection === 'reconnecting'));
 		await expect(ann.request('unmute', {})).resolves.toEqual({});
+	});
+
+	it('is never silent for more than a second, and says nothing needless', async () => {
+		const ann = await enter('speaker.ann');
+		expect(ann.events[0]).toMatchObject({ event: 'welcome', data: { pulseEveryMs: 1_000, alternates: [] } });
+		clock.advance(999);
+		// Whatever is said counts.
+		media.emit('talkers', { roomId: ROOM, talkers: [], dominant: null });
+		await ann.next('talkers');
+		clock.advance(999);
+		await ann.request('mute', {});
+		expect(ann.events.filter(({ event }) => event === 'pulse')).toEqual([]);
+		clock.advance(1_000);
+		await ann.next('pulse');
+		clock.advance(1_000);
+		await ann.next('pulse');
+		await ann.vanish();
+		await vi.waitFor(() => expect(stages.roster(ROOM)).toMatchObject([{ connection: 'reconnecting' }]));
+		clock.advance(GRACE_MS);
+		expect(clock.pending).toBe(0);
+	});
+
+	it('that belongs to a home that is lost is closed with 4307, to come back', async () => {
+		const ann = await enter('speaker.ann');
+		homes.emit('lost', ROOM, 1, 'fenced');
+		expect(await ann.next('bye')).toMatchObject({ code: 'moved', reconnect: true });
+		expect(await ann.closed).toEqual({ code: 4307, reason: 'moved' });
 	});
 
 	it('that reads too slowly is cut off, and nobody else', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fastify, type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import en from '../../server/web/browser/i18n/en.ts';
 import { type AssetManifest, buildAssets } from '../../server/web/build.ts';
 import { registerPages } from '../../server/web/pages.ts';
 
@@ -13,12 +14,13 @@ describe('the web build and its pages', () => {
 	let otherDir: string;
 	let manifest: AssetManifest;
 	let app: FastifyInstance;
+	let nodes = ['https://node-2.example.org/radio'];
 	beforeAll(async () => {
 		outDir = mkdtempSync(path.join(tmpdir(), 'rostrum-web-'));
 		otherDir = mkdtempSync(path.join(tmpdir(), 'rostrum-web-'));
 		manifest = await buildAssets({ outDir });
 		app = fastify();
-		await registerPages(app, { outDir, title: 'Town <Radio>', connectOrigins: ['https://node-2.example.org'] });
+		await registerPages(app, { outDir, title: 'Town <Radio>', connectOrigins: () => nodes });
 		await app.ready();
 	}, 60_000);
 	afterAll(async () => {
@@ -51,6 +53,16 @@ describe('the web build and its pages', () => {
 			[assets.script, ...assets.imports].map((url) => readFileSync(path.join(outDir, url), 'utf8')).join('\n');
 		expect(code(stage)).toContain('mediasoup');
 		expect(code(listen)).not.toContain('mediasoup');
+	});
+
+	it('brings listeners the texts they may see, and not those of hosts', async () => {
+		const { listen, stage } = manifest.pages;
+		const codeOf = ({ script, imports }: typeof listen) => [script, ...imports].map((url) => readFileSync(path.join(outDir, url), 'utf8')).join('\n');
+		for (const text of [en.listen, en.listenServerAway, en.roleCohost, en.stageEmpty]) expect(codeOf(listen)).toContain(text);
+		for (const text of [en.inviteHelp, en.stageMoving, en.adminTokenHelp]) {
+			expect(codeOf(stage)).toContain(text);
+			expect(codeOf(listen)).not.toContain(text);
+		}
 	});
 
 	it('puts every asset where the page asks for it, to be kept for good and compressed', async () => {
@@ -95,6 +107,15 @@ describe('the web build and its pages', () => {
 		expect(body).not.toMatch(/<style|style=|\son\w+=|<script(?![^>]*\ssrc=)/);
 		expect(body.match(/https?:\/\//)).toBeNull();
 		expect(body).toContain('<title>Town &lt;Radio&gt;</title>');
+	});
+
+	it('may connect to nodes that come later, also from a page that was cached', async () => {
+		const before = await app.inject('/r/some-room');
+		nodes = ['https://node-2.example.org', 'http://10.0.0.3:3000', 'not a url; script-src *'];
+		const after = await app.inject({ url: '/r/some-room', headers: { 'if-none-match': String(before.headers.etag) } });
+		expect(after.statusCode).toBe(200);
+		expect(after.body).toBe(before.body);
+		expect(String(after.headers['content-security-policy'])).toContain("connect-src 'self' https://node-2.example.org wss://node-2.example.org http://10.0.0.3:3000 ws://10.0.0.3:3000; base-uri");
 	});
 
 	it('is not found by search engines where only invited people belong', async () => {

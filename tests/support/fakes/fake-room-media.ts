@@ -14,16 +14,22 @@ export class FakeRoomMedia implements Pick<RoomMedia, 'listen' | 'patchSession' 
 	readonly patches: { sessionId: string; fragment: string; ifMatch: string | undefined }[] = [];
 	/** Every call rejects with this while it is set. */
 	failure: Error | undefined;
+	readonly #nodeId: string | undefined;
 	#count = 0;
 
-	async listen(room: Room, offer: string, packingMs?: PackingMs): Promise<SessionCreated> {
-		if (this.failure) throw this.failure;
-		if (!offer.startsWith('v=0')) throw new DomainError('invalid_offer', 'The offer does not begin with v=0', { extra: { reason: 'bad_sdp' } });
-		return this.seat(room.id, offer, packingMs);
+	/** @param nodeId for session ids, in a cluster */
+	constructor(nodeId?: string) {
+		this.#nodeId = nodeId;
 	}
 
-	seat(roomId: string, offer: string, packingMs?: PackingMs): SessionCreated {
-		const sessionId = makeSessionId(1, (++this.#count).toString(16).padStart(32, '0'));
+	async listen(room: Room, offer: string, packingMs?: PackingMs, random?: string): Promise<SessionCreated> {
+		if (this.failure) throw this.failure;
+		if (!offer.startsWith('v=0')) throw new DomainError('invalid_offer', 'The offer does not begin with v=0', { extra: { reason: 'bad_sdp' } });
+		return this.seat(room.id, offer, packingMs, random);
+	}
+
+	seat(roomId: string, offer: string, packingMs?: PackingMs, random = (++this.#count).toString(16).padStart(32, '0')): SessionCreated {
+		const sessionId = makeSessionId(1, random, this.#nodeId);
 		this.sessions.set(sessionId, { roomId, offer, packingMs, restarts: 0 });
 		return { sessionId, sdp: FAKE_ANSWER, etag: 'v0' };
 	}

@@ -9,8 +9,10 @@ import { KeyRing } from '../../../auth/key-ring.ts';
 import { TokenIssuer } from '../../../auth/token-issuer.ts';
 import { TokenVerifier } from '../../../auth/token-verifier.ts';
 import { type AppDeps, buildApp } from '../../../server/app.ts';
+import type { AppCluster, HandOff } from '../../../server/http/deps.ts';
 import { Metrics } from '../../../server/metrics/metrics.ts';
 import { RoomDirectory } from '../../../server/rooms/room-directory.ts';
+import { FakeClusterAdmin } from './fake-cluster-admin.ts';
 import { FakeEventHub } from './fake-event-hub.ts';
 import { FakeRoomMedia } from './fake-room-media.ts';
 import { FakeRoomStore } from './fake-room-store.ts';
@@ -26,8 +28,10 @@ export interface TestAppOptions {
 	http?: Partial<HttpConfig>;
 	turn?: Partial<AppDeps['config']['turn']>;
 	logLevel?: string;
-	publicUrl?: string;
+	publicUrl?: string | (() => string);
 	stageSocket?: AppDeps['stageSocket'];
+	/** Of a node in a cluster: its name, its way to the others, and the signing keys they share. */
+	node?: { id: string; cluster: AppCluster; keyRing: KeyRing; handOff?: HandOff };
 }
 
 /** The HTTP API over real rooms, real tokens and fakes of media, stage and events. The clock stands at `state.nowMs`. */
@@ -38,6 +42,7 @@ export interface TestApp {
 	media: FakeRoomMedia;
 	stages: FakeStages;
 	events: FakeEventHub;
+	clusterAdmin: FakeClusterAdmin;
 	state: { nowMs: number; shuttingDown: boolean; ready: boolean };
 	/** Log lines so far, parsed. */
 	logs: Record<string, unknown>[];
@@ -53,15 +58,17 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 	let ids = 0;
 	const randomId = () => `id-${(++ids).toString().padStart(12, '0')}`;
 
-	const keyRing = await KeyRing.open({ dir: path.join(dir, 'keys'), now, algorithm: 'EdDSA' });
+	const { node } = options;
+	const keyRing = node?.keyRing ?? await KeyRing.open({ dir: path.join(dir, 'keys'), now, algorithm: 'EdDSA' });
 	const names = { issuer: 'rostrum', audience: 'rostrum', maxTokenTtlSeconds: 90 * 86_400 };
 	const issuer = new TokenIssuer({ ...names, keys: keyRing, tokenTtlSeconds: 86_400, newId: randomId });
 	const verifier = new TokenVerifier({ ...names, keys: keyRing, clockToleranceSeconds: 0, foreignIssuers: [], adminToken: ADMIN_TOKEN, now });
 	const store = new FakeRoomStore();
 	const rooms = await RoomDirectory.create({ store, now: () => new Date(state.nowMs), randomId, defaults: { voices: 3 } });
-	const media = new FakeRoomMedia();
+	const media = new FakeRoomMedia(node?.id);
 	const stages = new FakeStages(media, store);
 	const events = new FakeEventHub();
+	const clusterAdmin = new FakeClusterAdmin(node?.id);
 	const logs: Record<string, unknown>[] = [];
 	const log = pino(
 		{ level: options.logLevel ?? 'silent' },
@@ -80,7 +87,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 			},
 			turn: { urls: [], ttlSeconds: 3600, ...options.turn },
 		},
-		publicUrl: () => options.publicUrl ?? PUBLIC_URL,
+		publicUrl: () => (typeof options.publicUrl === 'function' ? options.publicUrl() : (options.publicUrl ?? PUBLIC_URL)),
 		rooms, stages, media, events, verifier, issuer, keyRing, store, log, now, randomId,
 		readiness: {
 			isShuttingDown: () => state.shuttingDown,
@@ -92,10 +99,13 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 			events: () => ({ streams: events.streamCount, blocked: 0, writesTotal: 0, snapshotsTotal: 0, droppedTotal: 0, lagMs: 0 }),
 			processMetrics: false,
 		}),
+		clusterAdmin,
+		...(node ? { cluster: node.cluster } : {}),
+		...(node?.handOff ? { handOff: node.handOff } : {}),
 		...(options.stageSocket ? { stageSocket: options.stageSocket } : {}),
 	});
 	return {
-		app, rooms, store, media, stages, events, state, logs,
+		app, rooms, store, media, stages, events, clusterAdmin, state, logs,
 		async bearer(role, roomId, { subject = `${role}-subject`, expiresInSeconds } = {}) {
 			const { token } = await issuer.issue({ role, roomId, subject, name: role, expiresInSeconds, nowSeconds: state.nowMs / 1000 });
 			return `Bearer ${token}`;

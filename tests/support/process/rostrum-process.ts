@@ -16,6 +16,8 @@ export interface RostrumProcessOptions {
 	dataDir?: string;
 	/** Of a test host; what it starts runs in that network namespace. */
 	netns?: string;
+	/** How its API is reached; another than the test's own where the test is not on its network. */
+	fetch?: typeof fetch;
 }
 
 /** A log line of the server. */
@@ -36,6 +38,7 @@ export class RostrumProcess extends EventEmitter<{ log: [LogLine]; text: [string
 	readonly child: ChildProcess;
 	readonly dataDir: string;
 	readonly #ownsDataDir: boolean;
+	readonly #fetch: typeof fetch;
 	readonly #lines: LogLine[] = [];
 	/** What is not a log line: the welcome text, above all. */
 	text = '';
@@ -48,8 +51,9 @@ export class RostrumProcess extends EventEmitter<{ log: [LogLine]; text: [string
 		return server;
 	}
 
-	private constructor({ mediaPort, env, dataDir, netns }: RostrumProcessOptions) {
+	private constructor({ mediaPort, env, dataDir, netns, fetch: fetchFromThere = fetch }: RostrumProcessOptions) {
 		super();
+		this.#fetch = fetchFromThere;
 		this.#ownsDataDir = dataDir === undefined;
 		this.dataDir = dataDir ?? mkdtempSync(path.join(tmpdir(), 'rostrum-test-'));
 		const command = [path.join(ROOT, 'node_modules/.bin/node'), 'server/main.ts'];
@@ -111,7 +115,7 @@ export class RostrumProcess extends EventEmitter<{ log: [LogLine]; text: [string
 
 	/** A call to the API as admin (or with another token, or none: null). */
 	call(method: string, target: string, body?: unknown, token: string | null = ADMIN_TOKEN): Promise<Response> {
-		return fetch(new URL(target, this.url), {
+		return this.#fetch(new URL(target, this.url), {
 			method,
 			headers: {
 				...(token === null ? {} : { authorization: `Bearer ${token}` }),
@@ -147,11 +151,11 @@ export class RostrumProcess extends EventEmitter<{ log: [LogLine]; text: [string
 	}
 
 	/** The shard's and its worker's process ids, from the operating system: children of the server. */
-	async shardPids(): Promise<Map<number, { pid: number; workerPid: number }>> {
-		const pids = new Map<number, { pid: number; workerPid: number }>();
+	async shardPids(): Promise<Map<number, { pid: number; workerPid: number; role: 'stage' | 'listener' }>> {
+		const pids = new Map<number, { pid: number; workerPid: number; role: 'stage' | 'listener' }>();
 		for (const line of this.#lines) {
 			if (line.msg === 'shard up' && typeof line['shard'] === 'number') {
-				pids.set(line['shard'], { pid: Number(line['shardProcess']), workerPid: Number(line['workerProcess']) });
+				pids.set(line['shard'], { pid: Number(line['shardProcess']), workerPid: Number(line['workerProcess']), role: line['role'] === 'stage' ? 'stage' : 'listener' });
 			}
 		}
 		return pids;

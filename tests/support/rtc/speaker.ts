@@ -20,6 +20,8 @@ export interface RtcSpeakerOptions {
 	/** Of Opus. Default 111. */
 	payloadType?: number;
 	rewriteOffer?: (sdp: string) => string;
+	/** Own address to send from. Default 127.0.0.1. */
+	bindAddress?: string;
 }
 
 export interface SentFrame {
@@ -80,10 +82,10 @@ export class RtcSpeaker {
 	/** Connects, or connects anew: a new transport, as after the loss of the stage. The clock goes on meanwhile. */
 	async connect(): Promise<void> {
 		const beganAtMs = performance.now();
-		const { levels = true, payloadType = 111, rewriteOffer } = this.#options;
+		const { levels = true, payloadType = 111, rewriteOffer, bindAddress } = this.#options;
 		this.#track = undefined;
 		this.#peer?.close();
-		const peer = new Peer();
+		const peer = new Peer(bindAddress === undefined ? {} : { bindAddress });
 		this.#peer = peer;
 		this.#ssrc = randomInt(1, 0xffff_ffff);
 		this.#sequenceNumber = randomInt(0, 0x1_0000);

@@ -1,0 +1,41 @@
+import type { Logger } from 'pino';
+import { ClusterLinks } from '../../server/cluster/links/cluster-links.ts';
+import { DomainError } from '../../server/errors.ts';
+import type { AutoPacking } from '../../server/placement/packing-policy.ts';
+import { Programmes } from '../../server/programme/programmes.ts';
+import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
+
+export interface AloneOptions {
+	supervisor: Supervisor;
+	maxListenersPerShard: number;
+	autoPacking: AutoPacking;
+	maxFanOut?: number;
+	linkLingerMs?: number;
+	log: Logger;
+}
+
+/** Programmes of a node that has no others: every room lives here. */
+export function programmesAlone({ maxFanOut = 32, linkLingerMs = 60_000, ...options }: AloneOptions): Programmes {
+	const nodeId = 'alone';
+	const homes = { epochOf: () => 1 };
+	const view = {
+		nodeId,
+		nodes: () => [],
+		node: () => undefined,
+		homeOf: () => ({ nodeId, epoch: 1 }),
+		listenersIn: (roomId: string) => programmes.counts.get(roomId) ?? 0,
+	};
+	const peers = { request: () => Promise.reject(new DomainError('peer_unreachable', 'there is no other node')) };
+	let links: ClusterLinks | undefined;
+	const programmes: Programmes = Programmes.create({
+		...options,
+		maxFanOut,
+		linkLingerMs,
+		view,
+		homes,
+		namesNode: false,
+		broker: (rooms) => (links = ClusterLinks.create({ view, homes, peers, rooms, log: options.log })),
+		onRelink: (roomId, edges) => links?.tellRelink(roomId, edges),
+	});
+	return programmes;
+}
