@@ -61,7 +61,8 @@ export const ConfigSchema = Type.Object({
 		}),
 		corsOrigins: Type.Union([Type.Literal('*'), Type.Array(Type.String({ pattern: '^https?://[^\\s/?#@]+$' }))], {
 			env: 'ROSTRUM_HTTP_CORS_ORIGINS', default: '*', expects: '"*" or a list of origins such as https://example.org',
-			description: 'Web origins whose pages may call the API. Tokens travel in headers and never in cookies, so "*" gives nothing away.',
+			description: 'Web origins whose pages may call the API; pages of the nodes of a cluster may in any case. Tokens travel in headers and never in cookies, so "*" gives nothing away. ' +
+				'Where nodes have public URLs of their own, pages of other sites need "*": after a 307 to another node browsers send "Origin: null".',
 		}),
 		maxEventStreams: Type.Integer({
 			env: 'ROSTRUM_HTTP_MAX_EVENT_STREAMS', default: 20_000, minimum: 0, maximum: 1_000_000,

@@ -65,7 +65,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 	registerRequestLog(app);
 	registerRequestMetrics(app, deps.metrics);
 	registerSecurityHeaders(app);
-	await registerCors(app, config.http);
+	await registerCors(app, config.http, deps.cluster);
 	await registerOpenApi(app, API_VERSION);
 	// Before the routes: upgrades to any of their paths end there.
 	await deps.stageSocket?.(app);
@@ -74,7 +74,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 	const context: RouteContext = {
 		deps,
 		links: new Links(deps.publicUrl),
-		bans: deps.bans ?? new BanList(deps.store, deps.now, (err, roomId) => log.warn({ err, roomId }, 'bans could not be read')),
+		bans: deps.bans ?? new BanList(deps.store, deps.now, (err, roomId) => log.warn({ err, room: roomId }, 'bans could not be read')),
 	};
 	registerOperationRoutes(app, context);
 	await app.register(async (api) => registerApi(api, context));

@@ -25,7 +25,7 @@ function readConfig(): Config {
 }
 
 const config = readConfig();
-const log = createLogger(config.log);
+let log = createLogger(config.log);
 
 process.on('uncaughtException', (error) => {
 	log.fatal({ err: error }, 'unexpected error; the node ends, for its state cannot be trusted');
@@ -39,6 +39,8 @@ const node = await RostrumNode.start(config, log).catch((error: unknown) => {
 	console.error(`Rostrum cannot start: ${explain(error, reason)}`);
 	process.exit(1);
 });
+
+log = node.log;
 
 process.on('exit', () => node.supervisor.killAll());
 

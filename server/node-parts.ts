@@ -111,7 +111,8 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		draining: drain.draining || shutdown.begun,
 		shards: programmes.shardReports(),
 		rooms: Object.fromEntries(programmes.counts),
-		homes: Object.fromEntries(homes.rooms.map((roomId) => [roomId, versionsOf(roomId)])),
+		// With those of which this node is not certain for the moment: they are renewed or lost within a beat.
+		homes: Object.fromEntries(Object.entries(membership?.homes.epochs ?? {}).map(([roomId, epoch]) => [roomId, { ...versionsOf(roomId), epoch }])),
 		moving: drain.moving,
 		...(handOff === undefined ? {} : { takenFrom: handOff.takenFrom }),
 	});
@@ -131,7 +132,6 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		homes,
 		namesNode: membership !== undefined,
 		broker: (carried) => (links = ClusterLinks.create({ view, homes, peers, rooms: carried, log })),
-		onRelink: (roomId, edges) => links?.tellRelink(roomId, edges),
 		log,
 	});
 	closing.push((reason) => programmes.close(reason));
@@ -165,6 +165,9 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		shards: () => supervisor.shards().flatMap(({ assignment, stats }) => (assignment && stats ? [{ index: assignment.index, role: assignment.role, stats }] : [])),
 		roomsByState: () => roomsByState(rooms),
 		events: () => events.metrics(),
+		links: { links: () => programmes.linkStats(), relinks: () => programmes.relinks },
+		drain,
+		...(membership && { cluster: { view, homes, redis: membership.redis, store: membership.store, forwards: () => cluster!.forwards } }),
 		processMetrics: true,
 	});
 	const handOff = membership && new HandOff({ view, ownShards: () => programmes.shardReports(), random: Math.random, nowMs: () => performance.now() });
@@ -172,7 +175,7 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	const bans = new BanList(store, Date.now, (err, roomId) => log.warn({ err, room: roomId }, 'bans could not be read'));
 
 	function versionsOf(roomId: string): HomeReport {
-		return { epoch: homes.epochOf(roomId) ?? 0, roomVersion: rooms.get(roomId)?.version ?? 0, stageVersion: stages.rosterVersion(roomId) };
+		return { epoch: stages.stateOf(roomId).epoch, roomVersion: rooms.get(roomId)?.version ?? 0, stageVersion: stages.rosterVersion(roomId) };
 	}
 
 	// Going live, ending, changed packing: the media follows the room.
@@ -191,14 +194,14 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 			behind: (roomId) => void rewrite(roomId),
 		});
 		handlers = peerHandlers({ membership, links, stages, drain, programmes });
-		followCluster({ membership, links, rooms, stages, programmes, bans, known: (roomId) => ({ ...versionsOf(roomId), epoch: stages.stateOf(roomId).epoch }), log });
+		followCluster({ membership, links, rooms, stages, programmes, bans, known: versionsOf, log });
 	}
 
 	/** Redis lost the latest of a room that lives here, or never got it. */
 	async function rewrite(roomId: string): Promise<void> {
 		try {
 			await stages.flush(roomId);
-			await membership?.store.sync();
+			await membership?.store.syncRoom(roomId);
 		} catch (error) {
 			log.warn({ err: error, room: roomId }, 'a room could not be written to Redis again; it is tried with the next heartbeat');
 		}
@@ -290,6 +293,10 @@ function followCluster({ membership, links, rooms, stages, programmes, bans, kno
 	view.on('redis', (state) => {
 		if (state !== 'down') {
 			void stages.flush();
+		}
+		if (state === 'lost') {
+			// Not every loss closes the connection, and what nobody writes to would stay lost.
+			store.rewriteAll().catch((error: unknown) => log.warn({ err: error }, 'rooms could not be written to Redis again; it is tried when Redis is back'));
 		}
 	});
 	homes.on('gained', (roomId) => {

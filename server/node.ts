@@ -42,6 +42,8 @@ interface Parts {
 /** Kept of the time to close for requests that are still being answered. */
 const ANSWERS_MS = 250;
 const NODE_ID_KEY = 'node-id';
+/** Twice as long as the other nodes wait before they take a silent node for dead. */
+const NODE_SILENCE_MS = 4_000;
 /** Until a new signing key is with every node: they exchange keys every 5 s. */
 const KEY_SETTLE_MS = 10_000;
 
@@ -55,17 +57,19 @@ export class RostrumNode {
 	readonly supervisor: Supervisor;
 	readonly issuer: TokenIssuer;
 	readonly membership: Membership | undefined;
+	/** In a cluster every line names the node. */
+	readonly log: Logger;
 	readonly #parts: NodeParts;
 	readonly #peerServer: PeerServer | undefined;
 	readonly #store: Pick<DiskRoomStore, 'close'>;
 	readonly #drainMs: number;
-	readonly #log: Logger;
 	readonly #shutdown: { begun: boolean };
 	readonly #url: () => string;
 	#closing: Promise<void> | undefined;
 
 	/** Rejects, with nothing left running, when a port is taken or the data folder cannot be used. */
-	static async start(config: Config, log: Logger): Promise<RostrumNode> {
+	static async start(config: Config, rootLog: Logger): Promise<RostrumNode> {
+		let log = rootLog;
 		const dataDir = path.resolve(config.dataDir);
 		await mkdir(dataDir, { recursive: true, mode: 0o700 });
 		const undo: Undo = [];
@@ -73,6 +77,7 @@ export class RostrumNode {
 			const replica = await DiskRoomStore.open({ file: path.join(dataDir, 'rostrum.db') });
 			undo.push(() => replica.close());
 			const nodeId = config.nodeId ?? (await keptNodeId(replica));
+			log = config.redis.url === undefined ? rootLog : rootLog.child({ node: nodeId });
 			const shared = await openShared(config, log);
 			undo.push(() => shared?.redis.close());
 			const keyRing = await KeyRing.open({
@@ -91,7 +96,7 @@ export class RostrumNode {
 			const supervisor = await Supervisor.start({
 				...config.sfu,
 				listenAddresses: mediaAddresses(config.sfu, interfaces),
-				...(membership && { linkAddress: link }),
+				...(membership && { linkAddress: link, nodeSilenceMs: NODE_SILENCE_MS }),
 				maxDownstreams: config.cluster.maxFanOut,
 				log,
 			});
@@ -144,7 +149,7 @@ export class RostrumNode {
 		this.#peerServer = peerServer;
 		this.#store = store;
 		this.#drainMs = drainMs;
-		this.#log = log;
+		this.log = log;
 		this.#shutdown = shutdown;
 		this.#url = url;
 	}
@@ -180,7 +185,7 @@ export class RostrumNode {
 
 	async #close(reason: string, deadlineMs: number): Promise<void> {
 		this.#shutdown.begun = true;
-		this.#log.info({ reason, deadlineMs }, 'closing');
+		this.log.info({ reason, deadlineMs }, 'closing');
 		const startedAt = performance.now();
 		await this.membership?.homes.close(); // First of all, for others can take over while this node goes on closing.
 		this.#parts.close(reason);
@@ -192,7 +197,7 @@ export class RostrumNode {
 		await this.#peerServer?.close();
 		await this.membership?.close();
 		await this.#store.close();
-		this.#log.info({ tookMs: Math.round(performance.now() - startedAt) }, 'closed');
+		this.log.info({ tookMs: Math.round(performance.now() - startedAt) }, 'closed');
 	}
 }
 

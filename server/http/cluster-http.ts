@@ -30,6 +30,8 @@ export class ClusterHttp implements AppCluster {
 	readonly tickets: ClusterHttpOptions['tickets'];
 	readonly sockets: SocketRelays;
 	readonly #options: ClusterHttpOptions;
+	#answered = 0;
+	#unreachable = 0;
 
 	constructor(options: ClusterHttpOptions) {
 		this.#options = options;
@@ -39,8 +41,19 @@ export class ClusterHttp implements AppCluster {
 		this.sockets = new SocketRelays({ ...options, ...(options.relayLimits ? { limits: options.relayLimits } : {}) });
 	}
 
-	forward(request: FastifyRequest, reply: FastifyReply, nodeId: string): Promise<void> {
+	/** Requests passed on so far, by whether the other node answered, and stage sockets that go through here at present. */
+	get forwards(): { answered: number; unreachable: number; sockets: number } {
+		return { answered: this.#answered, unreachable: this.#unreachable, sockets: this.sockets.size };
+	}
+
+	async forward(request: FastifyRequest, reply: FastifyReply, nodeId: string): Promise<void> {
 		const { connections, tokens, forwardTimeoutMs } = this.#options;
-		return forwardRequest({ connections, tokens, ...(forwardTimeoutMs === undefined ? {} : { timeoutMs: forwardTimeoutMs }) }, request, reply, nodeId);
+		try {
+			await forwardRequest({ connections, tokens, ...(forwardTimeoutMs === undefined ? {} : { timeoutMs: forwardTimeoutMs }) }, request, reply, nodeId);
+			this.#answered++;
+		} catch (error) {
+			this.#unreachable++;
+			throw error;
+		}
 	}
 }

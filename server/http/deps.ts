@@ -11,6 +11,7 @@ import type { Homes } from '../cluster/homes.ts';
 import type { SocketRelays } from '../cluster/peers/socket-relays.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { HandOffTarget } from '../placement/hand-off.ts';
 import type { RoomMedia } from '../programme/room-media.ts';
 import type { RoomDirectory } from '../rooms/room-directory.ts';
 import type { Room } from '../rooms/room.ts';
@@ -36,7 +37,7 @@ export type Seat = 'here' | {
 	nodeId: string;
 	/** Where people reach that node and no other; absent when requests for it must come through this one. */
 	publicUrl?: string;
-	why: string;
+	why: HandOffTarget['why'];
 };
 
 export interface HandOff {

@@ -2,6 +2,7 @@ import type { Static } from 'typebox';
 import type { RoomHome } from '../cluster/cluster-view.ts';
 import type { ClusterAdmin, RoomLink, RoomPlacement } from '../cluster/cluster-admin.ts';
 import type { NodeReport, ShardReport } from '../cluster/node-report.ts';
+import { lossRatio } from '../metrics/link-figures.ts';
 import type { FanOutBranch } from '../placement/fan-out-tree.ts';
 import { shardLoad } from '../placement/place-listener.ts';
 import { shardPressure } from '../placement/shard-pressure.ts';
@@ -24,7 +25,14 @@ export function nodeResource(report: NodeReport, admin: ClusterAdmin): Static<ty
 		redis,
 		listeners: shards.reduce((sum, { listeners }) => sum + listeners, 0),
 		maxListeners: open.reduce((sum, { maxListeners }) => sum + maxListeners, 0),
-		shards: shards.map((shard) => ({ ...shard, load: loadOf(shard), moving: moving[shard.index] ?? 0 })),
+		shards: shards.map((shard) => ({
+			...shard,
+			load: rounded(loadOf(shard)),
+			cpuRatio: rounded(shard.cpuRatio),
+			eventLoopLagMs: rounded(shard.eventLoopLagMs),
+			packetsPerSecond: rounded(shard.packetsPerSecond),
+			moving: rounded(moving[shard.index] ?? 0),
+		})),
 		rooms,
 		homes: Object.fromEntries(Object.entries(homes).map(([room, { epoch }]) => [room, { epoch }])),
 		...(self ? { links: admin.links().map(linkResource), drains: [...admin.drains()] } : {}),
@@ -32,7 +40,7 @@ export function nodeResource(report: NodeReport, admin: ClusterAdmin): Static<ty
 }
 
 /** Where a room's media is; `placement` is of the home, undefined where there is none. */
-export function placementResource(room: string, home: RoomHome | undefined, placement: RoomPlacement | undefined, links: readonly RoomLink[]): Static<typeof RoomPlacementResource> {
+export function placementResource(room: string, home: RoomHome | undefined, placement: RoomPlacement | undefined, links: readonly RoomLink[], nodes: readonly NodeReport[]): Static<typeof RoomPlacementResource> {
 	const edges: Static<typeof RoomPlacementResource>['edges'] = [];
 	const walk = (branches: readonly FanOutBranch[], upstream: (typeof edges)[number]['upstream'], depth: number | null): void => {
 		for (const { nodeId, shard, children } of branches) {
@@ -48,6 +56,7 @@ export function placementResource(room: string, home: RoomHome | undefined, plac
 		room,
 		home: home ? { node: home.nodeId, epoch: home.epoch } : null,
 		originShard: placement?.originShard ?? null,
+		listeners: Object.fromEntries(nodes.flatMap(({ nodeId, rooms }) => ((rooms[room] ?? 0) > 0 ? [[nodeId, rooms[room] ?? 0]] : []))),
 		depth: placement?.tree?.depth ?? 0,
 		edges,
 		links: links.map(linkResource),
@@ -57,6 +66,22 @@ export function placementResource(room: string, home: RoomHome | undefined, plac
 /** A stage shard has no places for listeners: its load is what its processors say. */
 const loadOf = (shard: ShardReport) => (shard.maxListeners > 0 ? shardLoad(shard) : shardPressure(shard));
 
-function linkResource({ roomId, linkId, node, shard, packetsTotal, lostTotal, jitterMs, lagMs, silentMs }: RoomLink): Static<typeof Link> {
-	return { room: roomId, link: linkId, node, shard, packets: packetsTotal, lost: lostTotal, jitterMs, lagMs, silentMs };
+/** To what a person can read. */
+const rounded = (value: number) => Math.round(value * 1e4) / 1e4;
+
+function linkResource(link: RoomLink): Static<typeof Link> {
+	const { roomId, linkId, node, shard, upstream, packetsTotal, lostTotal, jitterMs, lagMs, silentMs } = link;
+	return {
+		room: roomId,
+		link: linkId,
+		node,
+		shard,
+		upstream: upstream ? { node: upstream.nodeId, shard: upstream.shard } : null,
+		packets: packetsTotal,
+		lost: lostTotal,
+		lossRatio: rounded(lossRatio(link)),
+		jitterMs: rounded(jitterMs),
+		lagMs: rounded(lagMs),
+		silentMs: rounded(silentMs),
+	};
 }

@@ -238,14 +238,17 @@ export const Drain = Type.Object(
 	strict,
 );
 
+const LinkStart = Type.Object({ node: NodeName, shard: Type.Union([ShardIndex, Type.Literal('origin')]) }, strict);
 export const Link = Type.Object(
 	{
 		room: Type.String(),
 		link: Type.String(),
 		node: NodeName,
 		shard: ShardIndex,
+		upstream: Type.Union([Type.Null(), LinkStart], { description: 'Where it begins; null for one that has just been replaced' }),
 		packets: Count,
 		lost: Type.Integer({ minimum: 0, description: 'Packets known to be lost on the way' }),
+		lossRatio: Type.Number({ minimum: 0, maximum: 1, description: 'Lost ones, of all that were sent since the link began' }),
 		jitterMs: Type.Number({ description: 'RFC 3550 §6.4.1, the worst stream’s' }),
 		lagMs: Type.Number({ description: 'How much later than the fastest packet of the last minute the latest ones came' }),
 		silentMs: Type.Number({ description: 'Since anything came' }),
@@ -304,19 +307,19 @@ export const Rebalance = Type.Object(
 	strict,
 );
 
-const End = Type.Object({ node: NodeName, shard: Type.Union([ShardIndex, Type.Literal('origin')]) }, strict);
 export const RoomPlacement = Type.Object(
 	{
 		room: RoomId,
 		home: Type.Union([Type.Null(), Type.Object({ node: NodeName, epoch: Count }, strict)], { description: 'Null while the room lives nowhere' }),
 		originShard: Type.Union([Type.Null(), ShardIndex]),
+		listeners: Type.Record(NodeName, Count, { description: 'Node → its listeners of this room, as it last reported; nodes without are left out' }),
 		depth: Type.Integer({ minimum: 0, description: 'Links between the origin and the edge that is furthest away' }),
 		edges: Type.Array(
 			Type.Object(
 				{
 					node: NodeName,
 					shard: ShardIndex,
-					upstream: Type.Union([Type.Null(), End], { description: 'Null: it has lost its upstream' }),
+					upstream: Type.Union([Type.Null(), LinkStart], { description: 'Null: it has lost its upstream' }),
 					depth: Type.Union([Type.Null(), Type.Integer({ minimum: 1 })], { description: 'Links to the origin; null: none leads there' }),
 					children: Count,
 				},

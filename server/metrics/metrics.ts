@@ -1,46 +1,32 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
-import type { ShardRole } from '../../sfu/contract/media-types.ts';
-import type { ShardStats } from '../../sfu/contract/shard-protocol.ts';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from '@prometheus-io/client';
 import type { EventHubMetrics } from '../events/event-hub.ts';
+import type { HandOffTarget } from '../placement/hand-off.ts';
 import type { RoomState } from '../rooms/room.ts';
-
-/** One shard's figures as the supervisor last heard them. */
-export interface ShardFigures {
-	index: number;
-	role: ShardRole;
-	stats: ShardStats;
-}
+import { addClusterFigures, addDrainFigures, type ClusterSources, type DrainSource } from './cluster-figures.ts';
+import { addFigure, one } from './figure.ts';
+import { addLinkFigures, type LinkSources } from './link-figures.ts';
+import { addShardFigures, type ShardFigures } from './shard-figures.ts';
 
 /** Where figures come from when somebody asks; each is called several times per scrape and must be cheap. */
 export interface MetricsSources {
 	shards: () => Iterable<ShardFigures>;
 	roomsByState: () => Readonly<Record<RoomState, number>>;
 	events: () => EventHubMetrics;
+	links?: LinkSources;
+	drain?: DrainSource;
+	/** Absent for a node that is alone. */
+	cluster?: ClusterSources;
 	/** Also the process's own figures (CPU, memory, event loop, garbage collection). */
 	processMetrics: boolean;
 }
 
 export type JoinKind = 'listen' | 'publish';
 export type JoinOutcome = 'joined' | 'refused' | 'failed';
+/** How a listener was handed to another node: by its own address, or through this one. */
+export type HandOffKind = '307' | 'forwarded';
 
-const SHARD_LABELS = ['shard', 'role'] as const;
 /** HTTP methods there are routes for; any other shares one label, so that callers cannot make labels. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS', 'PUT']);
-
-/** Figures per shard: [name, help, kind, value]. Counters fall back to zero with a new process, as Prometheus expects. */
-const SHARD_FIGURES: readonly [name: string, help: string, kind: 'counter' | 'gauge', value: (stats: ShardStats) => number][] = [
-	['rostrum_shard_listeners', 'Listeners on the shard', 'gauge', (stats) => stats.listeners],
-	['rostrum_shard_rooms', 'Rooms the shard carries', 'gauge', (stats) => Object.keys(stats.rooms).length],
-	['rostrum_shard_joins_total', 'Sessions the shard has seated', 'counter', (stats) => stats.joinsTotal],
-	['rostrum_shard_join_failures_total', 'Sessions the shard could not seat', 'counter', (stats) => stats.joinsFailedTotal],
-	['rostrum_shard_packets_sent_total', 'RTP packets given to listeners', 'counter', (stats) => stats.packetsSentTotal],
-	['rostrum_shard_packets_received_total', 'RTP packets from speakers or links', 'counter', (stats) => stats.packetsReceivedTotal],
-	['rostrum_shard_event_loop_lag_seconds', 'Event-loop lag of the shard process, 99th percentile of the last second', 'gauge', (stats) => stats.eventLoopLagMs / 1000],
-	['rostrum_shard_node_cpu_ratio', 'CPU of the shard process, of one core', 'gauge', (stats) => stats.nodeCpuRatio],
-	['rostrum_shard_node_rss_bytes', 'Resident memory of the shard process', 'gauge', (stats) => stats.nodeRssBytes],
-	['rostrum_shard_worker_cpu_ratio', 'CPU of the mediasoup worker, of one core', 'gauge', (stats) => stats.workerCpuRatio],
-	['rostrum_shard_worker_rss_bytes', 'Resident memory of the mediasoup worker', 'gauge', (stats) => stats.workerRssBytes],
-];
 
 const EVENT_FIGURES: readonly [name: string, help: string, kind: 'counter' | 'gauge', value: (events: EventHubMetrics) => number][] = [
 	['rostrum_event_streams', 'Event streams (SSE) that are open', 'gauge', (events) => events.streams],
@@ -52,12 +38,13 @@ const EVENT_FIGURES: readonly [name: string, help: string, kind: 'counter' | 'ga
 
 /**
  * Everything `/metrics` says. Shards, rooms and streams are read when a scrape comes; requests and joins are
- * counted as they happen. No label is taken from what people send: series are bounded by shards and routes.
+ * counted as they happen. No label is taken from what people send: series are bounded by shards, routes and scripts.
  */
 export class Metrics {
 	readonly #registry: Registry;
 	readonly #requests: Histogram<'method' | 'route' | 'status'>;
 	readonly #joins: Histogram<'kind' | 'outcome'>;
+	readonly #handOffs: Counter<'kind' | 'why'>;
 
 	private constructor(sources: MetricsSources) {
 		const registry = new Registry();
@@ -77,9 +64,18 @@ export class Metrics {
 			buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
 			registers,
 		});
+		this.#handOffs = new Counter({
+			name: 'rostrum_handoffs_total',
+			help: 'Listeners handed to another node, by kind (307: sent to its own address; forwarded: through this node) and why',
+			labelNames: ['kind', 'why'],
+			registers,
+		});
 		addShardFigures(registers, sources.shards);
 		addRoomsByState(registers, sources.roomsByState);
 		addEventFigures(registers, sources.events);
+		if (sources.links) addLinkFigures(registers, sources.links);
+		if (sources.drain) addDrainFigures(registers, sources.drain);
+		if (sources.cluster) addClusterFigures(registers, sources.cluster);
 		if (sources.processMetrics) collectDefaultMetrics({ register: registry });
 	}
 
@@ -104,58 +100,22 @@ export class Metrics {
 	observeJoin(kind: JoinKind, outcome: JoinOutcome, seconds: number): void {
 		this.#joins.observe({ kind, outcome }, seconds);
 	}
-}
 
-function addShardFigures(registers: Registry[], shards: MetricsSources['shards']): void {
-	for (const [name, help, kind, value] of SHARD_FIGURES) {
-		const options = { name, help, labelNames: SHARD_LABELS, registers };
-		if (kind === 'gauge') {
-			const gauge: Gauge<'shard' | 'role'> = new Gauge({
-				...options,
-				collect: () => {
-					// A shard that is gone must not leave its last figure behind.
-					gauge.reset();
-					for (const shard of shards()) gauge.set({ shard: shard.index, role: shard.role }, value(shard.stats));
-				},
-			});
-		} else {
-			const counter: Counter<'shard' | 'role'> = new Counter({
-				...options,
-				collect: () => {
-					counter.reset();
-					for (const shard of shards()) counter.inc({ shard: shard.index, role: shard.role }, value(shard.stats));
-				},
-			});
-		}
+	/** @param why the hand-off's own word for it: one of a few */
+	countHandOff(kind: HandOffKind, why: HandOffTarget['why']): void {
+		this.#handOffs.inc({ kind, why });
 	}
 }
 
 function addRoomsByState(registers: Registry[], roomsByState: MetricsSources['roomsByState']): void {
-	const gauge: Gauge<'state'> = new Gauge({
-		name: 'rostrum_rooms',
-		help: 'Rooms by state',
-		labelNames: ['state'],
-		registers,
-		collect: () => {
-			for (const [state, count] of Object.entries(roomsByState())) gauge.set({ state }, count);
-		},
+	addFigure(registers, {
+		name: 'rostrum_rooms', help: 'Rooms by state', kind: 'gauge', labels: ['state'],
+		read: () => Object.entries(roomsByState()).map(([state, count]) => [{ state }, count]),
 	});
 }
 
 function addEventFigures(registers: Registry[], events: MetricsSources['events']): void {
 	for (const [name, help, kind, value] of EVENT_FIGURES) {
-		if (kind === 'gauge') {
-			const gauge: Gauge = new Gauge({ name, help, registers, collect: () => gauge.set(value(events())) });
-		} else {
-			const counter: Counter = new Counter({
-				name,
-				help,
-				registers,
-				collect: () => {
-					counter.reset();
-					counter.inc(value(events()));
-				},
-			});
-		}
+		addFigure(registers, { name, help, kind, read: () => one(value(events())) });
 	}
 }

@@ -44,6 +44,8 @@ export interface StageRoomOptions {
 	maxStageSize: number;
 	/** Base URLs of other nodes that lead here; default none. */
 	alternates?: () => readonly string[];
+	/** Of the home, for the log. */
+	epoch?: () => number | undefined;
 	log: StageLog;
 }
 
@@ -457,13 +459,13 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	/** In the person's queue only. Whoever comes first does it: the removal itself, or the next entry of the same person. */
 	async #removeFromMedia(id: string): Promise<void> {
 		if (!this.#unremoved.delete(id)) return;
-		const { roomId, media, log } = this.#options;
+		const { roomId, media, epoch, log } = this.#options;
 		try {
 			await media.removeSpeaker(roomId, id);
 		} catch (error) {
 			// The origin is gone, and the person's media with it.
-			if (error instanceof DomainError) log.debug({ roomId, participantId: id, err: error }, 'speaker already gone from media');
-			else log.error({ roomId, participantId: id, err: error }, 'removing a speaker from media failed');
+			if (error instanceof DomainError) log.debug({ room: roomId, participant: id, epoch: epoch?.(), err: error }, 'speaker already gone from media');
+			else log.error({ room: roomId, participant: id, epoch: epoch?.(), err: error }, 'removing a speaker from media failed');
 		}
 	}
 
@@ -482,14 +484,14 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	async #addAgain(seat: Seat): Promise<void> {
 		const room = this.#options.room();
 		if (seat.gone || !room || room.state === 'ended') return;
-		const { media, log } = this.#options;
+		const { media, epoch, log } = this.#options;
 		const generation = this.#origin.generation;
 		try {
 			await media.addSpeaker(room, seat.id, seat.number);
 			if (participantIn(this.#roster, seat.id)?.muted) await media.setMuted(room.id, seat.id, true);
 		} catch (error) {
 			if (this.#origin.willHeal(error, generation)) return;
-			log.error({ roomId: room.id, participantId: seat.id, err: error }, 'adding a speaker to the new origin failed');
+			log.error({ room: room.id, participant: seat.id, epoch: epoch?.(), err: error }, 'adding a speaker to the new origin failed');
 			seat.mediaFailed = true;
 			const connection = seat.connection;
 			if (!connection || seat.gone) return;

@@ -196,7 +196,7 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 	/** Takes somebody off the stage. The token stays good: to keep the person away, `ban`. */
 	async kick(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
 		await this.#overruled(actor, roomId, participantId).kick(participantId);
-		this.#options.log.info({ roomId, participantId, by: actor.subject }, 'participant kicked');
+		this.#options.log.info({ room: roomId, participant: participantId, epoch: this.#epochOf(roomId), by: actor.subject }, 'participant kicked');
 	}
 
 	/** Kick, and refuse the subject in this room from now on. Resolves once the ban is stored. */
@@ -206,7 +206,7 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 			throw new DomainError('invalid_request', 'Nobody can ban themselves.');
 		}
 		await stage.ban(participantId, actor.subject);
-		this.#options.log.info({ roomId, participantId, by: actor.subject }, 'participant banned');
+		this.#options.log.info({ room: roomId, participant: participantId, epoch: this.#epochOf(roomId), by: actor.subject }, 'participant banned');
 	}
 
 	/** Doors, live, ended; for hosts. */
@@ -358,7 +358,7 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 
 	#open(roomId: string, epoch: number): StageRoom {
 		const { rooms, homes: _homes, stageStore: _stageStore, ...rest } = this.#options;
-		const stage = new StageRoom({ ...rest, roomId, room: () => rooms.get(roomId) });
+		const stage = new StageRoom({ ...rest, roomId, room: () => rooms.get(roomId), epoch: () => this.#epochOf(roomId) });
 		const home: HomeStage = { stage, epoch };
 		stage.on('rosterChanged', (roster) => {
 			this.emit('rosterChanged', { roomId, version: roster.version, participants: roster.participants });

@@ -86,7 +86,7 @@ export class StageSession implements StageConnection {
 		const { socket, limits, log, roomId, now } = this.#options;
 		if (this.#ended || socket.readyState !== socket.OPEN) return;
 		if (socket.bufferedAmount > limits.maxBufferedBytes) {
-			log.warn({ roomId, bufferedBytes: socket.bufferedAmount }, 'stage socket reads too slowly and is cut off');
+			log.warn({ room: roomId, participant: this.#place?.participantId, bufferedBytes: socket.bufferedAmount }, 'stage socket reads too slowly and is cut off');
 			this.#ended = true;
 			// A close frame would wait behind all the rest.
 			socket.terminate();
@@ -189,7 +189,7 @@ export class StageSession implements StageConnection {
 	#domainError(error: unknown, message: string, method?: string): DomainError {
 		if (error instanceof DomainError) return error;
 		const { log, roomId } = this.#options;
-		log.error({ roomId, participantId: this.#place?.participantId, method, err: error }, message);
+		log.error({ room: roomId, participant: this.#place?.participantId, method, err: error }, message);
 		return new DomainError('internal_error', 'The server could not do this.');
 	}
 

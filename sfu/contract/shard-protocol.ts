@@ -31,6 +31,8 @@ export interface ShardAssignment {
 	linkAddress?: { ip: string; announcedAddress?: string };
 	/** Links that begin at one origin or one relaying edge. */
 	maxDownstreams: number;
+	/** A shard whose node says nothing for so long ends its sessions, so that people go where somebody sees to them; never when absent. */
+	nodeSilenceMs?: number;
 }
 
 interface RoomRef {
@@ -60,6 +62,8 @@ export interface SessionPatchResult {
 /** Requests: name → [parameters, result]. Every one may fail with an `SfuError`. */
 export interface ShardRequests {
 	'shard.assign': [ShardAssignment, Record<string, never>];
+	/** A sign of life of the node; see `nodeSilenceMs`. */
+	'shard.ping': [Record<string, never>, Record<string, never>];
 	/** Closes every session politely; the process ends by itself afterwards. */
 	'shard.close': [{ reason: string }, Record<string, never>];
 

@@ -33,14 +33,26 @@ worker.on('died', (error) => {
 	process.exit(1);
 });
 
-const host = new ShardHost({ worker, log, emit: (name, data) => server.event(name, data) });
+function leave(reason: string): void {
+	host.close(reason);
+	setTimeout(() => process.exit(0), LINGER_MS);
+}
+
+const host = new ShardHost({
+	worker,
+	log,
+	emit: (name, data) => server.event(name, data),
+	onNodeHung: () => {
+		log.error('the node process hangs; ending every session, so that people go elsewhere');
+		leave('the server hangs');
+	},
+});
 const server = new RequestServer(
 	process,
 	{
 		...host.handlers,
 		'shard.close': async ({ reason }) => {
-			host.close(reason);
-			setTimeout(() => process.exit(0), LINGER_MS);
+			leave(reason);
 			return {};
 		},
 	},

@@ -6,6 +6,7 @@ import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/s
 import { Edge } from '../edge/edge.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { Origin } from '../stage/origin.ts';
+import { NodeWatch } from './node-watch.ts';
 import type { ShardHandlers } from './request-server.ts';
 import { SessionTable } from '../session/session-table.ts';
 import { ShardStatsSampler } from './shard-stats.ts';
@@ -21,12 +22,15 @@ export interface ShardHostOptions {
 	worker: types.Worker;
 	log: Logger;
 	emit: <N extends ShardEventName>(name: N, data: ShardEvents[N]) => void;
+	/** The node has been silent for as long as the assignment allows. Called once. */
+	onNodeHung?: () => void;
 }
 
 interface Assigned extends ShardAssignment {
 	transports: TransportFactory;
 	sampler: ShardStatsSampler;
 	sessions: SessionTable;
+	nodeWatch: NodeWatch;
 }
 
 /** All rooms' parts on this shard, and the requests that reach them. */
@@ -34,6 +38,7 @@ export class ShardHost {
 	readonly #worker: types.Worker;
 	readonly #log: Logger;
 	readonly #emit: ShardHostOptions['emit'];
+	readonly #onNodeHung: () => void;
 	readonly #origins = new Map<string, Origin>();
 	/** Rooms whose origin is being made, each with a mark of the attempt that counts. */
 	readonly #opening = new Map<string, symbol>();
@@ -47,10 +52,11 @@ export class ShardHost {
 	#ticker: NodeJS.Timeout | undefined;
 	#closed = false;
 
-	constructor({ worker, log, emit }: ShardHostOptions) {
+	constructor({ worker, log, emit, onNodeHung = () => {} }: ShardHostOptions) {
 		this.#worker = worker;
 		this.#log = log;
 		this.#emit = emit;
+		this.#onNodeHung = onNodeHung;
 	}
 
 	readonly handlers: Omit<ShardHandlers, 'shard.close'> = {
@@ -65,8 +71,14 @@ export class ShardHost {
 				sampler,
 				transports: webRtcTransportFactory(server, assignment),
 				sessions: new SessionTable(assignment.connectTimeoutMs),
+				nodeWatch: new NodeWatch(assignment.nodeSilenceMs, TICK_MS[assignment.role]),
 			};
 			this.#ticker = setInterval(() => this.#tick(), TICK_MS[assignment.role]);
+			return {};
+		},
+
+		'shard.ping': () => {
+			this.#assigned?.nodeWatch.heard();
 			return {};
 		},
 
@@ -242,6 +254,9 @@ export class ShardHost {
 			edge.tick(nowMs);
 		}
 		this.#assigned?.sessions.sweep(nowMs);
+		if (this.#assigned?.nodeWatch.tick()) {
+			this.#onNodeHung();
+		}
 	}
 
 	#counts() {

@@ -20,6 +20,8 @@ export interface SupervisorOptions {
 	linkAddress?: { ip: string; announcedAddress?: string };
 	/** Links that begin at one origin or one relaying edge. Default 32. */
 	maxDownstreams?: number;
+	/** Shards end their sessions when this process hangs for so long; undefined: never. */
+	nodeSilenceMs?: number;
 	requestTimeoutMs: number;
 	workerBin?: string;
 	workerLogLevel?: string;
@@ -88,7 +90,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		for (let index = 0; index < options.stageShards + options.listenerShards; index++) {
 			this.#slots.push({ assignment: this.#assignmentOf(index), shard: undefined, recentDeaths: [], silentLooks: 0 });
 		}
-		this.#watch = setInterval(() => this.#killSilent(), LOOK_MS).unref();
+		this.#watch = setInterval(() => {
+			this.#killSilent();
+			this.#ping();
+		}, LOOK_MS).unref();
 	}
 
 	/** The living, assigned shard at this index. */
@@ -147,6 +152,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 			maxListeners: options.maxListenersPerShard,
 			...(options.linkAddress ? { linkAddress: options.linkAddress } : {}),
 			maxDownstreams: options.maxDownstreams ?? MAX_DOWNSTREAMS,
+			...(options.nodeSilenceMs === undefined ? {} : { nodeSilenceMs: options.nodeSilenceMs }),
 		};
 	}
 
@@ -207,6 +213,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 				this.#log.error({ shard: slot.assignment.index, shardProcess: slot.shard.pid, silenceMs: SILENCE_MS }, 'a shard hangs; killing it');
 				slot.silentLooks = 0;
 				slot.shard.kill();
+			}
+		}
+	}
+
+	/** Shards that are to give up a node that hangs must hear that it does not. */
+	#ping(): void {
+		if (this.#options.nodeSilenceMs !== undefined) {
+			for (const shard of this.shards()) {
+				shard.request('shard.ping', {}).catch(() => undefined); // Whether it answers, its reports tell.
 			}
 		}
 	}

@@ -7,23 +7,20 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-	closeSync,
 	copyFileSync,
 	existsSync,
 	mkdirSync,
-	openSync,
 	readdirSync,
 	readFileSync,
 	renameSync,
 	rmSync,
 	statSync,
 	writeFileSync,
-	writeSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureDebianPackages } from '../../config/setup/debian.mjs';
+import { withLock } from '../../config/setup/lock.mjs';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const pkg = path.join(root, 'node_modules/mediasoup');
@@ -117,48 +114,6 @@ async function build() {
 	return true;
 }
 
-/** Two first starts in one folder must not build over each other. */
-async function withLock(action) {
-	mkdirSync(out, { recursive: true });
-	const lock = path.join(out, 'lock');
-	for (let told = false; ; ) {
-		try {
-			const fd = openSync(lock, 'wx');
-			writeSync(fd, String(process.pid));
-			closeSync(fd);
-			break;
-		} catch (error) {
-			if (error.code !== 'EEXIST') {
-				throw error;
-			}
-			const owner = Number(existsSync(lock) ? readFileSync(lock, 'utf8') : 0);
-			if (owner > 0 && !isAlive(owner)) {
-				rmSync(lock, { force: true }); // Its owner was killed.
-				continue;
-			}
-			if (!told) {
-				console.log(`Waiting for process ${owner}, which is getting the mediasoup worker ...`);
-				told = true;
-			}
-			await sleep(500);
-		}
-	}
-	process.on('exit', () => rmSync(lock, { force: true }));
-	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-		process.once(signal, () => process.exit(130));
-	}
-	return action();
-}
-
-function isAlive(pid) {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch (error) {
-		return error.code === 'EPERM';
-	}
-}
-
 async function ensure() {
 	if (process.env.MEDIASOUP_WORKER_BIN) {
 		return true;
@@ -169,7 +124,8 @@ async function ensure() {
 	if (works(built)) {
 		return point(built);
 	}
-	return withLock(async () => {
+	// Two first starts in one folder must not build over each other.
+	return withLock(path.join(out, 'lock'), 'getting the mediasoup worker', async () => {
 		if (works(built)) {
 			return point(built);
 		}

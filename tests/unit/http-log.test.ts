@@ -21,7 +21,7 @@ describe('the log', () => {
 		});
 		expect(answer.headers['x-request-id']).toBe('caller-1');
 		expect(test.logs).toHaveLength(1);
-		expect(test.logs[0]).toMatchObject({ reqId: 'caller-1', method: 'POST', roomId: 'live', status: 201, msg: 'request done', level: 20 });
+		expect(test.logs[0]).toMatchObject({ reqId: 'caller-1', method: 'POST', room: 'live', status: 201, msg: 'request done', level: 20 });
 		expect(said()).not.toContain(ADMIN_TOKEN);
 		expect(said()).not.toContain('m=audio');
 		expect(said()).not.toContain('203.0.113.99');

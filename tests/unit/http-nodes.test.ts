@@ -9,7 +9,7 @@ import { reportOf } from '../support/fakes/fake-cluster-admin.ts';
 import { ADMIN_TOKEN, createTestApp, type TestApp } from '../support/fakes/test-app.ts';
 
 const admin = { authorization: `Bearer ${ADMIN_TOKEN}` };
-const LINK = { roomId: 'hall', linkId: 'link-0001', shard: 1, packetsTotal: 900, lostTotal: 2, jitterMs: 0.5, lagMs: 3.25, silentMs: 20 };
+const LINK = { roomId: 'hall', linkId: 'link-0001', shard: 1, upstream: { nodeId: 'b', shard: 'origin' as const }, packetsTotal: 900, lostTotal: 100, jitterMs: 0.5, lagMs: 3.25, silentMs: 20 };
 
 let dir: string;
 let keyRing: KeyRing;
@@ -66,7 +66,7 @@ describe('the nodes of the cluster', () => {
 				{ ...shard, index: 0, role: 'stage', listeners: 0, maxListeners: 0, load: 0, moving: 0 },
 				{ ...shard, index: 1, role: 'listener', listeners: 49, maxListeners: 100, load: 0.5, moving: 0.5 },
 			],
-			links: [{ room: 'hall', link: 'link-0001', node: 'a', shard: 1, packets: 900, lost: 2, jitterMs: 0.5, lagMs: 3.25, silentMs: 20 }],
+			links: [{ room: 'hall', link: 'link-0001', node: 'a', shard: 1, upstream: { node: 'b', shard: 'origin' }, packets: 900, lost: 100, lossRatio: 0.1, jitterMs: 0.5, lagMs: 3.25, silentMs: 20 }],
 			drains: [{ state: 'active', listenersAtStart: 3, listenersNow: 3, homesLeft: 1, moving: 0 }],
 		});
 		expect(nodes[1]).toMatchObject({ id: 'b', self: false, publicUrl: 'https://b.example.org', region: 'west', draining: true, maxListeners: 0 });
@@ -136,7 +136,7 @@ describe('where a room lives', () => {
 		test.clusterAdmin.roomLinks.push({ ...LINK, node: 'a' }, { ...LINK, node: 'b', shard: 2 }, { ...LINK, roomId: 'other', node: 'b' });
 		const placement = (await get(url)).json<{ links: unknown[] }>();
 		expect(placement).toMatchObject({
-			room: 'hall', home: { node: 'a', epoch: 3 }, originShard: 0, depth: 2,
+			room: 'hall', home: { node: 'a', epoch: 3 }, originShard: 0, listeners: { a: 49 }, depth: 2,
 			edges: [
 				{ node: 'a', shard: 1, upstream: { node: 'a', shard: 'origin' }, depth: 1, children: 1 },
 				{ node: 'b', shard: 2, upstream: { node: 'a', shard: 1 }, depth: 2, children: 0 },
@@ -154,7 +154,8 @@ describe('where a room lives', () => {
 	});
 
 	it('is nowhere while it has no home, and nothing is made for asking', async () => {
-		expect((await get(url)).json()).toEqual({ room: 'hall', home: null, originShard: null, depth: 0, edges: [], links: [] });
+		test.clusterAdmin.reports[0] = reportOf('a', { rooms: {}, homes: {} });
+		expect((await get(url)).json()).toEqual({ room: 'hall', home: null, originShard: null, listeners: {}, depth: 0, edges: [], links: [] });
 		expect((await get('/v1/admin/rooms/nowhere/placement')).json()).toMatchObject({ code: 'room_not_found' });
 	});
 });

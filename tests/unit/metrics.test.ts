@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ShardStats } from '../../sfu/contract/shard-protocol.ts';
-import { Metrics, type ShardFigures } from '../../server/metrics/metrics.ts';
+import { Metrics } from '../../server/metrics/metrics.ts';
+import type { ShardFigures } from '../../server/metrics/shard-figures.ts';
+import { samplesOf } from '../support/scrape.ts';
 
 const stats = (changes: Partial<ShardStats> = {}): ShardStats => ({
 	listeners: 0, rooms: {}, joinsTotal: 0, joinsFailedTotal: 0, packetsSentTotal: 0, packetsReceivedTotal: 0, eventLoopLagMs: 0,
@@ -22,18 +24,7 @@ beforeEach(() => {
 	});
 });
 
-/** Samples of a scrape: name with labels → value. Fails on a line that is neither a comment nor a sample. */
-async function scrape(source = metrics): Promise<Map<string, number>> {
-	const samples = new Map<string, number>();
-	for (const line of (await source.render()).split('\n')) {
-		if (line === '' || line.startsWith('#')) continue;
-		const match = /^([a-zA-Z_:][\w:]*(?:\{[^{}]*\})?) (\S+)$/.exec(line);
-		if (!match?.[1]) throw new Error(`not a sample: ${line}`);
-		expect(samples.has(match[1]), line).toBe(false);
-		samples.set(match[1], Number(match[2]));
-	}
-	return samples;
-}
+const scrape = async (source = metrics) => samplesOf(await source.render());
 
 describe('Metrics', () => {
 	it('shows every shard’s figures', async () => {

@@ -254,7 +254,7 @@ describe('requests', () => {
 		await door.reached;
 		door.fail(new Error('secret of the house'));
 		await expect(failing).rejects.toMatchObject({ code: 'internal_error', message: 'The server could not do this.', retryable: true });
-		expect(log.errors).toMatchObject([{ fields: { roomId: ROOM, participantId: ann.me, method: 'transport.create' } }]);
+		expect(log.errors).toMatchObject([{ fields: { room: ROOM, participant: ann.me, method: 'transport.create' } }]);
 		await expect(ann.request('mute', {})).resolves.toEqual({});
 	});
 

@@ -55,7 +55,7 @@ export function registerRequestLog(app: FastifyInstance): void {
 				method: request.method,
 				url: loggableUrl(request.url),
 				route: request.routeOptions.url ?? null,
-				roomId: roomOf(request),
+				room: roomOf(request),
 				by: request.principal?.subject,
 				status: reply.statusCode,
 				durationMs: Math.round(reply.elapsedTime * 10) / 10,

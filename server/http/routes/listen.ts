@@ -6,7 +6,7 @@ import { forwardingOf } from '../../cluster/peers/forwarded.ts';
 import { DomainError } from '../../errors.ts';
 import type { Room } from '../../rooms/room.ts';
 import { Alternates } from '../alternates.ts';
-import type { AppCluster, HandOff, Seat } from '../deps.ts';
+import type { AppCluster, AppDeps, Seat } from '../deps.ts';
 import { iceLinks } from '../ice-links.ts';
 import { requireEntry } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -78,7 +78,7 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 				requireDoorsOpen(room, deps.now());
 				const seat = seatFor(room, from);
 				if (cluster !== undefined && seat !== 'here') {
-					const answered = await handOn(seat, room, request.query, { cluster, handOff: deps.handOff, ownUrl: deps.publicUrl() }, request, reply);
+					const answered = await handOn(seat, room, request.query, { cluster, deps }, request, reply);
 					if (answered) return reply;
 				}
 			} else {
@@ -137,20 +137,22 @@ async function handOn(
 	{ nodeId, publicUrl, why }: Exclude<Seat, 'here'>,
 	room: Room,
 	{ packing }: Static<typeof ListenQuery>,
-	{ cluster, handOff, ownUrl }: { cluster: AppCluster; handOff: HandOff | undefined; ownUrl: string },
+	{ cluster, deps: { handOff, metrics, publicUrl: ownUrl } }: { cluster: AppCluster; deps: Pick<AppDeps, 'handOff' | 'metrics' | 'publicUrl'> },
 	request: FastifyRequest,
 	reply: FastifyReply,
 ): Promise<boolean> {
-	request.log.debug({ room: room.id, node: nodeId, why }, 'listener handed on');
+	request.log.debug({ room: room.id, peer: nodeId, why }, 'listener handed on');
 	const base = publicUrl?.replace(/\/+$/, '');
 	// An address that leads back here would go in circles.
-	if (base !== undefined && base !== ownUrl) {
+	if (base !== undefined && base !== ownUrl()) {
 		const query = new URLSearchParams({ handoff: await cluster.tickets.issue(room.id, nodeId), ...(packing === undefined ? {} : { packing: String(packing) }) });
 		await reply.code(307).header('location', `${base}/v1/rooms/${room.id}/listen?${query.toString()}`).header('cache-control', 'no-store').send();
+		metrics.countHandOff('307', why);
 		return true;
 	}
 	try {
 		await cluster.forward(request, reply, nodeId);
+		metrics.countHandOff('forwarded', why);
 		if (reply.statusCode === 503) handOff?.refused?.(nodeId);
 		return true;
 	} catch (error) {

@@ -98,7 +98,7 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 				return reply;
 			}
 			const progress = admin.drain(request.body ?? {});
-			request.log.info({ node: admin.nodeId, shard: request.body?.shard, by: principal.subject }, 'drain asked for');
+			request.log.info({ shard: request.body?.shard, by: principal.subject }, 'drain asked for');
 			return reply.code(202).send(progress);
 		},
 	);
@@ -124,7 +124,7 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 				return reply;
 			}
 			const progress = admin.undrain(request.body ?? {});
-			request.log.info({ node: admin.nodeId, shard: request.body?.shard, by: principal.subject }, 'drain called off');
+			request.log.info({ shard: request.body?.shard, by: principal.subject }, 'drain called off');
 			return reply.code(200).send(progress);
 		},
 	);
@@ -135,7 +135,7 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 			schema: {
 				operationId: 'rebalance',
 				summary: 'Even the fleet out once: nodes above the mean ask a share of their listeners to move',
-				description: 'Never happens by itself: newcomers go to the emptiest nodes anyway.',
+				description: 'Never happens by itself: newcomers go to the emptiest nodes anyway. Differences of fewer than ten listeners, or below 5 % of a node’s share, are left as they are.',
 				tags,
 				querystring: NoQuery,
 				body: NoBody,
@@ -175,7 +175,7 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 				await homeAnswers(() => cluster.forward(request, reply, home.nodeId));
 				return reply;
 			}
-			return placementResource(id, home, home && admin.placement(id), await admin.linksOf(id));
+			return placementResource(id, home, home && admin.placement(id), await admin.linksOf(id), admin.nodes());
 		},
 	);
 }

@@ -43,7 +43,7 @@ export function registerTokenRoutes(instance: FastifyInstance, { deps, links }: 
 					if (error instanceof AuthError) throw new DomainError('invalid_request', error.message, { cause: error, extra: { reason: error.code } });
 					throw error;
 				});
-			request.log.info({ roomId, role, subject, tokenId: issued.tokenId, by: principal.subject }, 'token made');
+			request.log.info({ room: roomId, role, subject, tokenId: issued.tokenId, by: principal.subject }, 'token made');
 			return reply
 				.code(201)
 				.header('cache-control', 'no-store')
