@@ -71,7 +71,7 @@ export class RoomSync {
 		try {
 			await take(await peers.request(nodeId, 'roomState', { roomId }, { timeoutMs: TIMEOUT_MS }));
 		} catch (error) {
-			log.debug({ err: error, room: roomId, node: nodeId }, 'the home of a room could not be asked for its state');
+			log.debug({ err: error, room: roomId, peer: nodeId }, 'the home of a room could not be asked for its state');
 		} finally {
 			this.#asking.delete(roomId);
 		}

@@ -22,5 +22,9 @@ export interface LinkBroker {
 	closeDownstream(request: { roomId: string; linkId: string; upstream: UpstreamRef }): void;
 	/** Fire and forget, as above. */
 	detach(roomId: string, edge: EdgeRef): void;
+	/** From the home: these edges, here or elsewhere, are to find other upstreams. Fire and forget. */
+	tellRelink(roomId: string, edges: readonly EdgeRef[]): void;
+	/** From a home that is new, once its origin is there. Fire and forget. @param asked edges that have asked it already */
+	tellRehome(roomId: string, asked: readonly EdgeRef[]): void;
 	close(): void;
 }

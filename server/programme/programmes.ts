@@ -3,13 +3,13 @@ import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import type { DtlsParameters, IceParameters, PackingMs, RtpCapabilities, RtpParameters, TransportParameters } from '../../sfu/contract/media-types.ts';
 import { makeSessionId, parseSessionId } from '../../sfu/contract/session-id.ts';
-import type { LinkStats, SessionPatchResult, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
+import type { SessionPatchResult, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { ClusterView } from '../cluster/cluster-view.ts';
 import type { Homes } from '../cluster/homes.ts';
 import type { ShardReport } from '../cluster/node-report.ts';
-import type { EdgeRef } from '../cluster/peer-protocol.ts';
+import type { EdgeRef, EndOfLink, UpstreamRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
 import { type AutoPacking, choosePackingMs } from '../placement/packing-policy.ts';
 import { placeListener } from '../placement/place-listener.ts';
@@ -17,6 +17,7 @@ import type { Room } from '../rooms/room.ts';
 import type { LinkBroker } from './link-broker.ts';
 import { media } from './media-error.ts';
 import type { RoomMedia, RoomMediaEvents, SessionCreated } from './room-media.ts';
+import type { RelinkCounts } from './room-edges.ts';
 import { RoomProgramme } from './room-programme.ts';
 
 export interface ProgrammesOptions {
@@ -33,8 +34,6 @@ export interface ProgrammesOptions {
 	namesNode: boolean;
 	/** Made for these programmes, since links that begin here are theirs. */
 	broker: (programmes: Programmes) => LinkBroker;
-	/** Edges on other nodes whose upstream went; undefined: all of the room. */
-	onRelink: (roomId: string, edges: readonly EdgeRef[] | undefined) => void;
 	log: Logger;
 }
 
@@ -71,6 +70,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	readonly #drainingStageShards = new Set<number>();
 	readonly #broker: LinkBroker;
 	readonly #counts = new Map<string, number>();
+	readonly #relinks: RelinkCounts = { told: 0, stalled: 0, node_down: 0, unknown: 0, failed: 0 };
 	readonly #timer: NodeJS.Timeout;
 	/** Listeners for whom there was no shard since this was last logged. */
 	#turnedAway = 0;
@@ -301,8 +301,13 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		return [...this.#rooms.values()].filter(({ programme }) => programme.originShard?.assignment?.index === shard).length;
 	}
 
-	/** Moves every origin off a stage shard to another one of this node. */
+	/** Moves every origin off a stage shard to another one of this node; where there is none, they stay: nobody's sound is broken off for nothing. */
 	async moveOriginsOff(shard: number): Promise<void> {
+		const others = this.#supervisor.shards('stage').filter(({ assignment }) => assignment !== undefined && assignment.index !== shard && !this.#drainingStageShards.has(assignment.index));
+		if (others.length === 0) {
+			this.#log.warn({ shard, origins: this.originsOn(shard) }, 'origins stay where they are: this node has no other stage shard to take them');
+			return;
+		}
 		for (const { programme } of this.#rooms.values()) {
 			if (programme.originShard?.assignment?.index === shard) {
 				this.emit('originLost', { roomId: programme.roomId });
@@ -338,10 +343,23 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		});
 	}
 
-	/** Links that end on this node, with the room they carry. */
-	linkStats(roomId?: string): (LinkStats & { shard: number })[] {
+	/** How often edges here looked for another upstream since the start, and why. */
+	get relinks(): Readonly<RelinkCounts> {
+		return this.#relinks;
+	}
+
+	/** Links that end on this node, with the room they carry and where they begin. */
+	linkStats(roomId?: string): EndOfLink[] {
+		const upstreams = new Map<string, UpstreamRef>();
+		for (const { programme } of this.#rooms.values()) {
+			for (const { linkId, upstream } of roomId === undefined || programme.roomId === roomId ? programme.edges.links() : []) {
+				upstreams.set(linkId, upstream);
+			}
+		}
 		return this.#supervisor.slots.flatMap(({ index }) =>
-			(this.#supervisor.shard(index)?.stats?.links ?? []).filter((link) => roomId === undefined || link.roomId === roomId).map((link) => ({ ...link, shard: index })),
+			(this.#supervisor.shard(index)?.stats?.links ?? [])
+				.filter((link) => roomId === undefined || link.roomId === roomId)
+				.map((link) => ({ ...link, shard: index, upstream: upstreams.get(link.linkId) })),
 		);
 	}
 
@@ -383,7 +401,9 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				regionOf: (nodeId) => this.#options.view.node(nodeId)?.region,
 				isLeaving: ({ nodeId, shard }) => this.#isLeaving(nodeId, shard),
 				broker: this.#broker,
-				onRelink: (edges) => this.#options.onRelink(room.id, edges),
+				onRelink: (edges) => this.#broker.tellRelink(room.id, edges),
+				onRehome: (asked) => this.#broker.tellRehome(room.id, asked),
+				relinks: this.#relinks,
 				pickStageShard: () => this.#pickStageShard(room.id),
 				onOrigin: (rtpCapabilities) => this.emit('originReady', { roomId: room.id, rtpCapabilities }),
 				log: this.#log,
@@ -539,8 +559,9 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				break;
 			case 'link.stalled': {
 				const { roomId, linkId } = payload as ShardEvents['link.stalled'];
-				this.#log.warn({ room: roomId, shard: index, link: linkId }, 'link stalled');
-				this.#rooms.get(roomId)?.programme.edges.linkStalled(index, linkId);
+				// It is said every second for as long as it is so.
+				const isNews = this.#rooms.get(roomId)?.programme.edges.linkStalled(index, linkId) === true;
+				this.#log[isNews ? 'warn' : 'debug']({ room: roomId, shard: index, link: linkId }, 'link stalled');
 				break;
 			}
 			default:

@@ -11,13 +11,26 @@ export interface RoomEdgesOptions {
 	voices: number;
 	packingMs: PackingMs;
 	broker: LinkBroker;
+	/** Counted up here, for all rooms together. */
+	relinks: RelinkCounts;
+	/** Told when an edge is no more, with every link that began at it. */
+	onClosed: (shard: number) => void;
 	log: Logger;
 }
+
+/**
+ * Why an edge looked for another upstream: it was told to (another home or origin, the upstream closed), nothing came any more,
+ * the upstream's node died or had forgotten the link, or the attempt before failed.
+ */
+export type RelinkReason = 'told' | 'stalled' | 'node_down' | 'unknown' | 'failed';
+export type RelinkCounts = Record<RelinkReason, number>;
 
 interface Link {
 	readonly id: string;
 	/** Known once the home has said it. */
 	upstream: UpstreamRef | undefined;
+	/** Whether its sending half may exist. */
+	asked: boolean;
 }
 
 interface Edge {
@@ -27,6 +40,8 @@ interface Edge {
 	link: Link | undefined;
 	/** On its way to take the other's place; the latest one counts. */
 	making: Link | undefined;
+	/** Until the next attempt; undefined while one is under way, or none is needed. */
+	retry: NodeJS.Timeout | undefined;
 	/** Failures since the last link that came about. */
 	failures: number;
 	/** Upstreams that failed this edge lately. */
@@ -49,6 +64,8 @@ const RETRY_MS = 200;
 const RETRY_MAX_MS = 2_000;
 /** An upstream that failed is not asked for again for this long, if there is another. */
 const AVOID_MS = 10_000;
+/** While a room moves or was opened a moment ago, its home or its origin may be missing so often without anything being wrong. */
+const PATIENT_FAILURES = 3;
 
 /**
  * A room's edges on this node's listener shards, each with a link to an upstream: the origin or a relay, here or on
@@ -84,13 +101,11 @@ export class RoomEdges {
 		return [...this.#edges].map(([shard, { link, children }]) => ({ shard, linkId: link?.id, upstream: link?.upstream, children: children.size }));
 	}
 
-	/** Links in use or being made, for their renewal. */
-	*links(): Iterable<{ linkId: string; shard: number; upstream: UpstreamRef }> {
+	/** Links in use, for their renewal. `settled`: no other one is on its way to take its place. */
+	*links(): Iterable<{ linkId: string; shard: number; upstream: UpstreamRef; settled: boolean }> {
 		for (const [shard, { link, making }] of this.#edges) {
-			for (const one of [link, making]) {
-				if (one?.upstream) {
-					yield { linkId: one.id, shard, upstream: one.upstream };
-				}
+			if (link?.upstream) {
+				yield { linkId: link.id, shard, upstream: link.upstream, settled: making === undefined };
 			}
 		}
 	}
@@ -107,6 +122,7 @@ export class RoomEdges {
 			shard,
 			link: undefined,
 			making: undefined,
+			retry: undefined,
 			failures: 0,
 			avoid: new Map(),
 			children: new Set(),
@@ -141,13 +157,24 @@ export class RoomEdges {
 		}
 	}
 
-	/** What these edges (all, when not named) were linked to has gone or moved; those without a link try now, too. What had failed them before counts no more. */
-	relink(shards?: readonly number[]): void {
+	/** What these edges were linked to has gone or moved; those without a link try now, too. What had failed them before counts no more. */
+	relink(shards: readonly number[]): void {
 		for (const [index, edge] of this.#edges) {
-			if (shards === undefined || shards.includes(index) || !edge.link) {
+			if (shards.includes(index)) {
+				this.#linkAfresh(index, edge);
+			} else if (!edge.link && (edge.retry || !edge.making)) {
+				this.#link(index, edge, edge.retry && 'failed');
+			}
+		}
+	}
+
+	/** The room has another home. Who hangs on a relay hears its programme over that: only links to the former origin, and such as its home ordered, are made anew. */
+	rehome(): void {
+		for (const [index, edge] of this.#edges) {
+			if (edge.making || !edge.link?.upstream || edge.link.upstream.shard === 'origin') {
+				this.#linkAfresh(index, edge);
+			} else {
 				edge.avoid.clear();
-				edge.failures = 0;
-				this.#link(index, edge);
 			}
 		}
 	}
@@ -158,28 +185,28 @@ export class RoomEdges {
 		if (!dead) {
 			return false;
 		}
-		this.#edges.delete(index);
-		this.#closeDownstream(dead.link);
-		this.#closeDownstream(dead.making);
-		this.#broker.detach(this.#roomId, this.#ref(index));
+		this.#drop(index, dead);
 		return true;
 	}
 
-	/** A link brings nothing: make another one, elsewhere if that is possible. */
-	linkStalled(index: number, linkId: string): void {
+	/** A link brings nothing: make another one, elsewhere if that is possible. Whether that is news. */
+	linkStalled(index: number, linkId: string): boolean {
 		const edge = this.#edges.get(index);
-		if (edge?.link?.id === linkId && !edge.making) {
-			this.#avoid(edge, edge.link.upstream);
-			this.#link(index, edge);
+		if (edge?.link?.id !== linkId || edge.making) {
+			return false;
 		}
+		this.#avoid(edge, edge.link.upstream);
+		this.#link(index, edge, 'stalled');
+		return true;
 	}
 
-	/** A node is gone: edges that were linked to it do not wait for the silence to be noticed. */
+	/** A node is gone: edges that were linked to it, or about to be, do not wait until that shows. */
 	upstreamDown(nodeId: string): void {
 		for (const [index, edge] of this.#edges) {
-			if (edge.link?.upstream?.nodeId === nodeId && !edge.making) {
-				this.#avoid(edge, edge.link.upstream);
-				this.#link(index, edge);
+			const at = edge.making?.upstream ?? (edge.making ? undefined : edge.link?.upstream);
+			if (at?.nodeId === nodeId || (edge.retry && edge.link?.upstream?.nodeId === nodeId)) {
+				this.#avoid(edge, { nodeId });
+				this.#link(index, edge, 'node_down');
 			}
 		}
 	}
@@ -188,12 +215,12 @@ export class RoomEdges {
 	linkUnknown(linkId: string): void {
 		for (const [index, edge] of this.#edges) {
 			if (edge.link?.id === linkId && !edge.making) {
-				this.#link(index, edge);
+				this.#link(index, edge, 'unknown');
 			}
 		}
 	}
 
-	/** The sending half of a link that begins at one of these edges. Rejects with DomainError `upstream_unavailable`, or as the shard does. */
+	/** The sending half of a link that begins at one of these edges; `closeDownstream` takes it back, also after a failure. Rejects with DomainError `upstream_unavailable`, or as the shard does. */
 	async createDownstream(index: number, linkId: string, remote: LinkEndpoint): Promise<LinkEndpoint & { voices: LinkedVoice[] }> {
 		const edge = this.#edges.get(index);
 		if (!edge || edge.shard.isGone) {
@@ -201,13 +228,11 @@ export class RoomEdges {
 		}
 		edge.children.add(linkId);
 		edge.idleSinceMs = undefined;
-		try {
-			await edge.opened;
-			return await edge.shard.request('downstream.create', { roomId: this.#roomId, linkId, remote });
-		} catch (error) {
-			edge.children.delete(linkId);
-			throw error;
+		await edge.opened;
+		if (!edge.children.has(linkId)) {
+			throw new DomainError('upstream_unavailable', 'The link was closed before it was made.');
 		}
+		return edge.shard.request('downstream.create', { roomId: this.#roomId, linkId, remote });
 	}
 
 	closeDownstream(index: number, linkId: string): void {
@@ -254,10 +279,22 @@ export class RoomEdges {
 	}
 
 	#close(index: number, edge: Edge, reason: string): void {
-		this.#edges.delete(index);
 		this.#tell(edge.shard, (shard) => shard.request('edge.close', { roomId: this.#roomId, reason }));
-		this.#closeDownstream(edge.link);
-		this.#closeDownstream(edge.making);
+		this.#drop(index, edge);
+	}
+
+	/** The edge is no more. */
+	#drop(index: number, edge: Edge): void {
+		const { link, making } = edge;
+		this.#edges.delete(index);
+		// Whatever is still under way for it finds itself overtaken: its shard may have an edge of this room again by then.
+		edge.link = undefined;
+		edge.making = undefined;
+		clearTimeout(edge.retry);
+		edge.retry = undefined;
+		this.#closeDownstream(link);
+		this.#closeDownstream(making);
+		this.#options.onClosed(index);
 		this.#broker.detach(this.#roomId, this.#ref(index));
 	}
 
@@ -265,12 +302,27 @@ export class RoomEdges {
 		return { nodeId: this.#broker.nodeId, shard };
 	}
 
-	/** Links an edge anew; a failure is tried again until the edge is gone. */
-	#link(index: number, edge: Edge): void {
+	/** What failed it before counts no more. */
+	#linkAfresh(index: number, edge: Edge): void {
+		edge.avoid.clear();
+		edge.failures = 0;
+		this.#link(index, edge, edge.link && 'told');
+	}
+
+	/** Links an edge; a failure is tried again until the edge is gone. @param why undefined: it has had no link yet */
+	#link(index: number, edge: Edge, why?: RelinkReason): void {
 		if (this.#edges.get(index) !== edge || this.#closed) {
 			return;
 		}
-		const link: Link = { id: randomUUID(), upstream: undefined };
+		if (why !== undefined) {
+			this.#options.relinks[why]++;
+			if (why !== 'failed') {
+				this.#log.info({ shard: index, link: edge.link?.id, upstream: edge.link?.upstream, why }, 'an edge looks for another upstream');
+			}
+		}
+		clearTimeout(edge.retry);
+		edge.retry = undefined;
+		const link: Link = { id: randomUUID(), upstream: undefined, asked: false };
 		edge.making = link;
 		this.#make(index, edge, link).then(
 			() => this.#linked(index, edge, link),
@@ -278,19 +330,28 @@ export class RoomEdges {
 		);
 	}
 
-	/** Both halves, or neither. */
+	/**
+	 * Both halves, or neither. The shard lets the link that it made last win: so one that was overtaken must not be
+	 * connected, or it would take the place of its successor.
+	 */
 	async #make(index: number, edge: Edge, link: Link): Promise<void> {
 		const roomId = this.#roomId;
 		const linkId = link.id;
 		const child = this.#ref(index);
+		const goOn = () => {
+			if (edge.making !== link) {
+				throw new DomainError('upstream_unavailable', 'The link was overtaken while it was made.');
+			}
+		};
 		const upstream = await this.#broker.findUpstream(roomId, child, this.#avoided(edge));
+		goOn();
 		link.upstream = upstream;
-		if (edge.making !== link) {
-			throw new DomainError('upstream_unavailable', 'The link was overtaken while it was made.');
-		}
 		try {
 			const remote = await edge.shard.request('upstream.create', { roomId, linkId, srtp: upstream.nodeId !== this.#broker.nodeId });
+			goOn();
+			link.asked = true;
 			const { voices, ...originEnd } = await this.#broker.openDownstream({ roomId, linkId, upstream, child, remote });
+			goOn();
 			await edge.shard.request('upstream.connect', { roomId, linkId, remote: originEnd, voices });
 		} catch (error) {
 			this.#closeDownstream(link);
@@ -300,26 +361,29 @@ export class RoomEdges {
 	}
 
 	#linked(index: number, edge: Edge, link: Link): void {
-		if (edge.making !== link || this.#edges.get(index) !== edge) {
-			// Overtaken on its way, by another origin or the edge's end: neither half may stay.
+		if (!edge.making) {
+			// The edge was closed, or its successor is in place: neither half may stay.
 			this.#tell(edge.shard, (shard) => shard.request('upstream.close', { roomId: this.#roomId, linkId: link.id }));
 			this.#closeDownstream(link);
 			return;
 		}
 		const former = edge.link;
 		edge.link = link;
-		edge.making = undefined;
-		edge.failures = 0;
+		if (edge.making === link) {
+			edge.making = undefined;
+			edge.failures = 0;
+		} // Else it was overtaken in its last step, and is what there is until its successor comes.
 		this.#log.debug({ shard: index, link: link.id, upstream: link.upstream }, 'edge linked');
 		this.#closeDownstream(former); // The edge let go of its half when it took the new one.
 	}
 
 	#failed(index: number, edge: Edge, link: Link, error: unknown): void {
-		if (edge.making !== link || this.#closed || edge.shard.isGone || this.#edges.get(index) !== edge) {
+		if (edge.making !== link || this.#closed || edge.shard.isGone) {
 			return; // Overtaken: whatever replaced it makes its own link.
 		}
+		const { upstream } = link;
 		const code = error instanceof DomainError ? error.code : undefined;
-		if (code === 'upstream_unavailable' && link.upstream === undefined) {
+		if (code === 'upstream_unavailable' && !upstream) {
 			if (edge.avoid.size > 0) {
 				edge.avoid.clear(); // What failed before may be all there is.
 			} else if (this.#broker.isHome(this.#roomId)) {
@@ -327,24 +391,32 @@ export class RoomEdges {
 				return; // No origin yet: its coming links every edge.
 			}
 		}
-		this.#avoid(edge, link.upstream);
-		// Within the node the next attempt costs nobody else anything.
-		const waitMs = this.#broker.isHome(this.#roomId) ? RETRY_MS : Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(edge.failures, 4));
-		this.#log.warn({ err: error, shard: index, upstream: link.upstream, retryInMs: waitMs }, 'a link failed; making another');
+		// Who does not answer does not do so for anything on that node.
+		const elsewhere = code !== 'not_home' && this.#avoid(edge, code === 'peer_unreachable' && upstream ? { nodeId: upstream.nodeId } : upstream);
+		const waitMs = this.#waitMs(edge, elsewhere);
+		// A room that moves has no home or no origin for a moment, and one link that fails tells what the next ones would.
+		const level = edge.failures === (upstream ? 0 : PATIENT_FAILURES) ? 'warn' : 'debug';
+		this.#log[level]({ err: error, shard: index, link: link.id, upstream, retryInMs: waitMs }, 'a link failed; making another');
 		edge.failures++;
-		setTimeout(() => {
-			if (edge.making === link) {
-				this.#link(index, edge);
-			}
-		}, waitMs).unref();
+		edge.retry = setTimeout(() => this.#link(index, edge, 'failed'), waitMs).unref();
 	}
 
-	#avoid(edge: Edge, upstream: UpstreamRef | undefined): void {
-		// No cable lies between an edge and the origin of its own node: whatever fails there is better tried again.
-		const own = upstream?.shard === 'origin' && upstream.nodeId === this.#broker.nodeId;
-		if (upstream && !own) {
-			edge.avoid.set(`${upstream.nodeId}/${upstream.shard}`, { what: upstream, untilMs: performance.now() + AVOID_MS });
+	#waitMs({ failures }: Edge, elsewhere: boolean): number {
+		if (elsewhere && failures === 0) {
+			return 0; // There may be another, which is none the worse for it.
 		}
+		// Within the node the next attempt costs nobody else anything.
+		return this.#broker.isHome(this.#roomId) ? RETRY_MS : Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(failures, 4));
+	}
+
+	/** Whether the next attempt will go elsewhere. */
+	#avoid(edge: Edge, what: Avoided | undefined): boolean {
+		// No cable lies between an edge and the origin of its own node: whatever fails there is better tried again.
+		if (!what || (what.shard === 'origin' && what.nodeId === this.#broker.nodeId)) {
+			return false;
+		}
+		edge.avoid.set(`${what.nodeId}/${what.shard}`, { what, untilMs: performance.now() + AVOID_MS });
+		return true;
 	}
 
 	#avoided(edge: Edge): Avoided[] {
@@ -359,7 +431,7 @@ export class RoomEdges {
 
 	/** The sending half does not notice by itself that nobody is there any more, and sends on. */
 	#closeDownstream(link: Link | undefined): void {
-		if (link?.upstream) {
+		if (link?.upstream && link.asked) {
 			this.#broker.closeDownstream({ roomId: this.#roomId, linkId: link.id, upstream: link.upstream });
 		}
 	}

@@ -5,7 +5,7 @@ import type { EdgeRef, UpstreamRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
 import { FanOutTree } from '../placement/fan-out-tree.ts';
 import type { Avoided, LinkBroker } from './link-broker.ts';
-import { RoomEdges } from './room-edges.ts';
+import { type RelinkCounts, RoomEdges } from './room-edges.ts';
 import { type Origin, RoomOrigin } from './room-origin.ts';
 
 export interface RoomProgrammeOptions {
@@ -24,8 +24,12 @@ export interface RoomProgrammeOptions {
 	pickStageShard: () => Shard | undefined;
 	/** Told whenever the origin is there (again), before any edge is linked to it. */
 	onOrigin: (rtpCapabilities: RtpCapabilities) => void;
-	/** Edges elsewhere whose upstream went, or (undefined) all there are: to be told to link anew. */
-	onRelink: (edges: readonly EdgeRef[] | undefined) => void;
+	/** Edges, here or elsewhere, that are to link anew. */
+	onRelink: (edges: readonly EdgeRef[]) => void;
+	/** This home is new, and its origin is there: to be told to all, and to edges that have asked in vain. */
+	onRehome: (asked: readonly EdgeRef[]) => void;
+	/** Of all rooms together. */
+	relinks: RelinkCounts;
 	log: Logger;
 }
 
@@ -51,15 +55,19 @@ export class RoomProgramme {
 	#tree: FanOutTree;
 	/** Links that begin on this node, by id. */
 	readonly #downstreams = new Map<string, Downstream>();
+	/** Edges that asked while there was no origin, by name. */
+	readonly #waiting = new Map<string, EdgeRef>();
+	/** Whether all have heard of this home. */
+	#isKnown = false;
 	#closed = false;
 
 	constructor(options: RoomProgrammeOptions) {
-		const { roomId, voices, onAir, packingMs, broker, pickStageShard } = options;
+		const { roomId, voices, onAir, packingMs, broker, relinks, pickStageShard } = options;
 		this.#options = options;
 		this.roomId = roomId;
 		this.#log = options.log.child({ room: roomId });
 		this.#tree = this.#newTree();
-		this.edges = new RoomEdges({ roomId, voices, packingMs, broker, log: this.#log });
+		this.edges = new RoomEdges({ roomId, voices, packingMs, broker, relinks, onClosed: (shard) => this.#forgetLinks(shard), log: this.#log });
 		this.#origin = new RoomOrigin({ roomId, voices, onAir, pickStageShard, onOpen: (rtpCapabilities) => this.#opened(rtpCapabilities), log: this.#log });
 	}
 
@@ -83,16 +91,11 @@ export class RoomProgramme {
 
 	/** A shard of this node died. Whether the origin was on it. */
 	shardDown(index: number): boolean {
-		for (const [linkId, { at }] of this.#downstreams) {
-			if (at === index) {
-				this.#downstreams.delete(linkId);
-			}
-		}
 		this.edges.shardDown(index);
 		if (!this.#origin.shardDown()) {
 			return false;
 		}
-		this.#forgetOriginLinks();
+		this.#forgetLinks('origin');
 		return true;
 	}
 
@@ -106,21 +109,24 @@ export class RoomProgramme {
 	/** Moves the origin off its shard. Speakers must make their media anew, as after its death. */
 	async moveOrigin(): Promise<void> {
 		this.#origin.abandon();
-		this.#forgetOriginLinks();
+		this.#forgetLinks('origin');
 		await this.openOrigin();
 	}
 
 	/** The room lives elsewhere from now on. */
 	stepDown(): void {
 		this.#origin.close();
-		this.#forgetOriginLinks();
+		this.#forgetLinks('origin');
 		this.#tree = this.#newTree();
+		this.#waiting.clear();
+		this.#isKnown = false;
 	}
 
 	/** At the home: where this edge is to link to. Rejects with DomainError `not_home`, `upstream_unavailable`. */
 	async findUpstream(edge: EdgeRef, avoid: readonly Avoided[]): Promise<UpstreamRef> {
 		this.#requireHome();
 		if (!this.#origin.current) {
+			this.#waiting.set(`${edge.nodeId}.${edge.shard}`, edge);
 			throw new DomainError('upstream_unavailable', 'This room has no origin at the moment.', { retryAfterSeconds: 1 });
 		}
 		const upstream = this.#tree.attach(edge, avoid);
@@ -133,8 +139,9 @@ export class RoomProgramme {
 
 	/** At the home: an edge is closed. Those that hung on it are told to link anew. */
 	detach(edge: EdgeRef): void {
+		this.#waiting.delete(`${edge.nodeId}.${edge.shard}`);
 		const orphans = this.#tree.detach(edge);
-		if (orphans.length > 0) {
+		if (orphans.length > 0 && !this.#closed) {
 			this.#options.onRelink(orphans);
 		}
 	}
@@ -154,7 +161,8 @@ export class RoomProgramme {
 
 	/** The sending half of a link that begins on this node. Rejects with DomainError `upstream_unavailable`, `not_home`, or as the shard does. */
 	async openDownstream(at: number | 'origin', linkId: string, child: EdgeRef, remote: LinkEndpoint): Promise<LinkEndpoint & { voices: LinkedVoice[] }> {
-		this.#downstreams.set(linkId, { at, child, renewedAtMs: performance.now() });
+		const downstream = { at, child, renewedAtMs: performance.now() };
+		this.#downstreams.set(linkId, downstream);
 		try {
 			if (at !== 'origin') {
 				return await this.edges.createDownstream(at, linkId, remote);
@@ -166,7 +174,10 @@ export class RoomProgramme {
 			}
 			return await origin.shard.request('downstream.create', { roomId: this.roomId, linkId, remote });
 		} catch (error) {
-			this.#downstreams.delete(linkId);
+			// A question that came twice is not to take back what the other one made; after a time-out it may be there all the same.
+			if (this.#downstreams.get(linkId) === downstream) {
+				this.closeDownstream(at, linkId);
+			}
 			throw error;
 		}
 	}
@@ -206,7 +217,7 @@ export class RoomProgramme {
 	expire(nowMs: number): void {
 		for (const [linkId, { at, child, renewedAtMs }] of this.#downstreams) {
 			if (nowMs - renewedAtMs > LEASE_MS && child.nodeId !== this.#options.broker.nodeId) {
-				this.#log.info({ link: linkId, node: child.nodeId, shard: child.shard }, 'a link that nobody renewed was closed');
+				this.#log.info({ link: linkId, peer: child.nodeId, shard: child.shard }, 'a link that nobody renewed was closed');
 				this.closeDownstream(at, linkId);
 			}
 		}
@@ -227,12 +238,18 @@ export class RoomProgramme {
 	}
 
 	#opened(rtpCapabilities: RtpCapabilities): void {
+		this.#log.info({ shard: this.originShard?.assignment?.index }, 'origin opened');
 		// Speakers first: their way back is the longest part of what listeners wait for.
 		this.#options.onOrigin(rtpCapabilities);
-		// Relays keep their children: only what hung on the lost origin must find the new one. A home that is new knows nobody yet.
-		const orphans = this.#tree.children({ nodeId: this.#options.broker.nodeId, shard: 'origin' });
-		this.#options.onRelink(orphans.length > 0 ? orphans : undefined);
-		this.edges.relink();
+		const asked = [...this.#waiting.values()];
+		this.#waiting.clear();
+		if (this.#isKnown) {
+			// Relays keep their children: only what hung on the lost origin must find the new one.
+			this.#options.onRelink([...this.#tree.children({ nodeId: this.#options.broker.nodeId, shard: 'origin' }), ...asked]);
+		} else {
+			this.#isKnown = true;
+			this.#options.onRehome(asked);
+		}
 	}
 
 	#newTree(): FanOutTree {
@@ -240,9 +257,10 @@ export class RoomProgramme {
 		return new FanOutTree({ homeNodeId: broker.nodeId, maxFanOut, regionOf, isLeaving });
 	}
 
-	#forgetOriginLinks(): void {
+	/** What they began at is gone, and the sending halves with it. */
+	#forgetLinks(from: number | 'origin'): void {
 		for (const [linkId, { at }] of this.#downstreams) {
-			if (at === 'origin') {
+			if (at === from) {
 				this.#downstreams.delete(linkId);
 			}
 		}

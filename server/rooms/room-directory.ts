@@ -160,7 +160,9 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 				await this.#reconcile(before, error);
 				throw error;
 			}
-			return this.#adopt(room);
+			// While it was stored, another node may have gone further, or removed it: what was heard since stands.
+			const heard = this.#rooms.get(id);
+			return heard === before ? this.#adopt(room) : room;
 		});
 	}
 
@@ -181,6 +183,7 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 	}
 
 	#forget(room: Room): void {
+		if (this.#rooms.get(room.id)?.createdAt !== room.createdAt) return; // Another node was faster, and may have made it anew.
 		this.#rooms.delete(room.id);
 		this.#ids.splice(this.#indexAfter(room.id) - 1, 1);
 		this.emit('removed', room);

@@ -26,7 +26,6 @@ export function programmesAlone({ maxFanOut = 32, linkLingerMs = 60_000, ...opti
 		listenersIn: (roomId: string) => programmes.counts.get(roomId) ?? 0,
 	};
 	const peers = { request: () => Promise.reject(new DomainError('peer_unreachable', 'there is no other node')) };
-	let links: ClusterLinks | undefined;
 	const programmes: Programmes = Programmes.create({
 		...options,
 		maxFanOut,
@@ -34,8 +33,7 @@ export function programmesAlone({ maxFanOut = 32, linkLingerMs = 60_000, ...opti
 		view,
 		homes,
 		namesNode: false,
-		broker: (rooms) => (links = ClusterLinks.create({ view, homes, peers, rooms, log: options.log })),
-		onRelink: (roomId, edges) => links?.tellRelink(roomId, edges),
+		broker: (rooms) => ClusterLinks.create({ view, homes, peers, rooms, log: options.log }),
 	});
 	return programmes;
 }

@@ -40,7 +40,7 @@ function start(fate: (name: ShardRequestName) => Fate): { supervisor: FakeSuperv
 /** What every living shard holds of the room. */
 function booksOf({ fakes }: FakeSupervisor, roomId: string) {
 	return {
-		origins: fakes.flatMap((fake) => (fake?.origins.has(roomId) ? [[...(fake.origins.get(roomId) ?? [])].toSorted((a, b) => a.localeCompare(b))] : [])),
+		origins: fakes.flatMap((fake) => (fake?.origins.has(roomId) ? [[...(fake.origins.get(roomId)?.keys() ?? [])].toSorted((a, b) => a.localeCompare(b))] : [])),
 		edges: fakes.flatMap((fake) => {
 			const edge = fake?.edges.get(roomId);
 			return edge ? [edge] : [];

@@ -158,3 +158,47 @@ describe('the room directory', () => {
 		expect(() => (room.title = 'Changed')).toThrow(TypeError);
 	});
 });
+
+describe('a room that another node changes while this one does', () => {
+	const AFTER = { version: 9, title: 'Theirs' };
+	let store: DiskRoomStore;
+	let rooms: RoomDirectory;
+	let meanwhile: () => void;
+	let told: string[];
+
+	beforeEach(async () => {
+		store = await DiskRoomStore.open({ file: ':memory:' });
+		rooms = await RoomDirectory.create({ store, now: () => new Date(AT), randomId: () => 'unused-id', defaults: { voices: 4 } });
+		for (const id of ['aa', 'bb', 'cc']) await rooms.create({ id, title: id });
+		told = [];
+		rooms.on('changed', ({ id, version }) => told.push(`${id}@${version}`));
+		rooms.on('removed', ({ id }) => told.push(`${id} removed`));
+		for (const name of ['updateRoom', 'removeRoom'] as const) {
+			const stored = store[name].bind(store);
+			store[name] = async (argument: unknown) => {
+				await stored(argument as never);
+				meanwhile();
+			};
+		}
+	});
+
+	it('stays as far as the other has brought it', async () => {
+		meanwhile = () => rooms.take({ ...rooms.require('bb'), ...AFTER });
+		await rooms.update('bb', { title: 'Ours' });
+		expect(rooms.get('bb')).toMatchObject(AFTER);
+		expect(told).toEqual(['bb@9']);
+	});
+
+	it('stays away once it was removed there', async () => {
+		meanwhile = () => rooms.drop('bb');
+		await rooms.update('bb', { title: 'Ours' });
+		expect(rooms.list({ limit: 9 }).map(({ id }) => id)).toEqual(['aa', 'cc']);
+	});
+
+	it('is removed once, and takes no other along, when both remove it', async () => {
+		meanwhile = () => rooms.drop('bb');
+		await rooms.remove('bb');
+		expect(rooms.list({ limit: 9 }).map(({ id }) => id)).toEqual(['aa', 'cc']);
+		expect(told).toEqual(['bb removed']);
+	});
+});

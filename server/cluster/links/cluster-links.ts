@@ -4,7 +4,7 @@ import { DomainError } from '../../errors.ts';
 import type { Avoided, LinkBroker } from '../../programme/link-broker.ts';
 import { media } from '../../programme/media-error.ts';
 import type { RoomProgramme } from '../../programme/room-programme.ts';
-import type { ClusterView } from '../cluster-view.ts';
+import type { ClusterView, RoomHome } from '../cluster-view.ts';
 import type { Homes } from '../homes.ts';
 import type { EdgeRef, PeerHandlers, PeerParams, Peers, UpstreamRef } from '../peer-protocol.ts';
 
@@ -26,6 +26,10 @@ export interface ClusterLinksOptions {
 /** An upstream is found by the home in memory: whoever takes longer is away, and another way is tried. */
 const FIND_TIMEOUT_MS = 600;
 const OPEN_TIMEOUT_MS = 1_500;
+/** Whoever asked the home waits no longer than `FIND_TIMEOUT_MS` for all of them. */
+const RELAY_TIMEOUT_MS = 250;
+/** Nodes that are asked to relay for an edge that can use nothing there is. */
+const HELPERS = 2;
 /** Other nodes that are asked when the home cannot be reached from here. */
 const DETOURS = 2;
 const RENEW_MS = 5_000;
@@ -37,8 +41,8 @@ export class ClusterLinks implements LinkBroker {
 	readonly #options: ClusterLinksOptions;
 	readonly #log: Logger;
 	readonly #timer: NodeJS.Timeout;
-	/** Homes that edges here were linked for, to notice that one has moved. */
-	readonly #epochs = new Map<string, number>();
+	/** Homes that edges here were linked for, to notice that one has moved: it may say so itself before its heartbeat does. */
+	readonly #homes = new Map<string, RoomHome>();
 
 	static create(options: ClusterLinksOptions): ClusterLinks {
 		return new ClusterLinks(options);
@@ -55,15 +59,17 @@ export class ClusterLinks implements LinkBroker {
 	}
 
 	isHome(roomId: string): boolean {
-		return this.#options.homes.epochOf(roomId) !== undefined;
+		const epoch = this.#options.homes.epochOf(roomId);
+		// The next home may have made itself known before this node has heard that it is none any more.
+		return epoch !== undefined && epoch >= (this.#homes.get(roomId)?.epoch ?? epoch);
 	}
 
 	async findUpstream(roomId: string, edge: EdgeRef, avoid: readonly Avoided[]): Promise<UpstreamRef> {
-		const { view, peers } = this.#options;
+		const { peers } = this.#options;
 		if (this.isHome(roomId)) {
 			return this.#findAtHome(roomId, edge, avoid);
 		}
-		const home = view.homeOf(roomId);
+		const home = this.#homeOf(roomId);
 		if (!home || home.nodeId === this.nodeId) {
 			throw new DomainError('home_unavailable', 'This room has no home at the moment.', { retryAfterSeconds: 1 });
 		}
@@ -97,29 +103,41 @@ export class ClusterLinks implements LinkBroker {
 	}
 
 	detach(roomId: string, edge: EdgeRef): void {
-		const { view, peers, rooms } = this.#options;
+		const { peers, rooms } = this.#options;
 		if (this.isHome(roomId)) {
 			rooms.programmeOf(roomId)?.detach(edge);
 			return;
 		}
-		const home = view.homeOf(roomId);
+		const home = this.#homeOf(roomId);
 		if (home && home.nodeId !== this.nodeId) {
 			void this.#forget(peers.request(home.nodeId, 'detachEdge', { roomId, edge }), 'an edge could not be detached at its home');
 		}
 	}
 
-	/** Tells the nodes of these edges (undefined: every node with listeners of the room) to find other upstreams. */
-	tellRelink(roomId: string, edges: readonly EdgeRef[] | undefined): void {
-		const { view, peers, rooms, homes } = this.#options;
-		const epoch = homes.epochOf(roomId) ?? 0;
-		for (const { nodeId, rooms: theirs } of view.nodes()) {
-			const named = edges?.filter((edge) => edge.nodeId === nodeId);
+	tellRelink(roomId: string, edges: readonly EdgeRef[]): void {
+		const epoch = this.#homeOf(roomId)?.epoch ?? 0;
+		for (const [nodeId, named] of Map.groupBy(edges, (edge) => edge.nodeId)) {
 			if (nodeId === this.nodeId) {
-				if (named && named.length > 0) {
-					rooms.programmeOf(roomId)?.edges.relink(named.map(({ shard }) => shard));
-				}
-			} else if (named ? named.length > 0 : theirs[roomId] !== undefined) {
-				void this.#forget(peers.request(nodeId, 'relink', { roomId, epoch, ...(named && { edges: named }) }), 'a node could not be told to link anew');
+				this.#options.rooms.programmeOf(roomId)?.edges.relink(named.map(({ shard }) => shard));
+			} else {
+				this.#tell(nodeId, { roomId, epoch, edges: named });
+			}
+		}
+	}
+
+	tellRehome(roomId: string, asked: readonly EdgeRef[]): void {
+		const { view, rooms, homes } = this.#options;
+		const epoch = homes.epochOf(roomId);
+		const programme = rooms.programmeOf(roomId);
+		if (epoch === undefined || !programme) {
+			return;
+		}
+		this.#homes.set(roomId, { nodeId: this.nodeId, epoch });
+		this.#rehome(programme);
+		for (const { nodeId, rooms: theirs } of view.nodes()) {
+			// An edge that is new is not in a report yet, but has asked.
+			if (nodeId !== this.nodeId && (theirs[roomId] !== undefined || asked.some((edge) => edge.nodeId === nodeId))) {
+				this.#tell(nodeId, { roomId, epoch });
 			}
 		}
 	}
@@ -127,19 +145,26 @@ export class ClusterLinks implements LinkBroker {
 	/** A round of heartbeats came in: rooms whose home has moved are linked to the new one. */
 	homesChanged(): void {
 		const { rooms, view } = this.#options;
-		for (const { roomId, edges } of rooms.programmes) {
-			const epoch = view.homeOf(roomId)?.epoch;
-			if (epoch !== undefined && epoch !== this.#epochs.get(roomId)) {
-				const first = !this.#epochs.has(roomId);
-				this.#epochs.set(roomId, epoch);
-				if (!first && !this.isHome(roomId)) {
-					edges.relink();
-				}
+		for (const programme of rooms.programmes) {
+			const { roomId } = programme;
+			const home = view.homeOf(roomId);
+			const known = this.#homes.get(roomId);
+			if (!home || home.epoch <= (known?.epoch ?? -1)) {
+				continue;
+			}
+			this.#homes.set(roomId, home);
+			if (home.nodeId === this.nodeId) {
+				continue; // Its origin's coming links the edges.
+			}
+			if (known) {
+				this.#rehome(programme);
+			} else {
+				programme.edges.relink([]); // Those that could not ask before.
 			}
 		}
-		for (const roomId of this.#epochs.keys()) {
+		for (const roomId of this.#homes.keys()) {
 			if (!rooms.programmeOf(roomId)) {
-				this.#epochs.delete(roomId);
+				this.#homes.delete(roomId);
 			}
 		}
 	}
@@ -155,18 +180,24 @@ export class ClusterLinks implements LinkBroker {
 	readonly handlers: Pick<PeerHandlers, LinkRequests> = {
 		findUpstream: async ({ roomId, edge, avoid, via }) => {
 			const epoch = this.#options.homes.epochOf(roomId);
-			if (epoch !== undefined) {
+			if (epoch !== undefined && this.isHome(roomId)) {
 				return { upstream: await this.#findAtHome(roomId, edge, avoid), epoch };
 			}
-			const home = this.#options.view.homeOf(roomId);
+			const home = this.#homeOf(roomId);
 			if (via !== true || !home || home.nodeId === this.nodeId) {
 				throw new DomainError('not_home', 'This room does not live on this node.', { retryAfterSeconds: 1 });
 			}
 			return this.#options.peers.request(home.nodeId, 'findUpstream', { roomId, edge, avoid }, { timeoutMs: FIND_TIMEOUT_MS });
 		},
-		relink: async ({ roomId, epoch, edges }) => {
-			this.#epochs.set(roomId, epoch); // The heartbeats will bring the same news.
-			this.#options.rooms.programmeOf(roomId)?.edges.relink(edges?.map(({ shard }) => shard));
+		relink: async ({ roomId, epoch, edges }, from) => {
+			const programme = this.#options.rooms.programmeOf(roomId);
+			if (programme && edges) {
+				programme.edges.relink(edges.map(({ shard }) => shard));
+			} else if (programme && epoch >= (this.#homeOf(roomId)?.epoch ?? 0)) {
+				// Its heartbeat will bring the same news, but may come later.
+				this.#homes.set(roomId, { nodeId: from, epoch });
+				this.#rehome(programme);
+			}
 			return {};
 		},
 		detachEdge: async ({ roomId, edge }) => {
@@ -184,9 +215,9 @@ export class ClusterLinks implements LinkBroker {
 		},
 		renewEdges: async ({ edges }) => {
 			const nowMs = performance.now();
-			return {
-				unknown: edges.filter(({ roomId, edge, upstream }) => !this.isHome(roomId) || this.#options.rooms.programmeOf(roomId)?.renewEdge(edge, upstream, nowMs) !== true).map(({ roomId, edge }) => ({ roomId, edge })),
-			};
+			// A room that has moved away is not this node's to judge: its new home makes itself known.
+			const unknown = edges.filter(({ roomId, edge, upstream }) => this.isHome(roomId) && this.#options.rooms.programmeOf(roomId)?.renewEdge(edge, upstream, nowMs) !== true);
+			return { unknown: unknown.map(({ roomId, edge }) => ({ roomId, edge })) };
 		},
 		openRelay: async ({ roomId }) => ({ edge: await this.#options.rooms.openRelay(roomId) }),
 	};
@@ -204,21 +235,35 @@ export class ClusterLinks implements LinkBroker {
 			if (avoid.length === 0 || !(error instanceof DomainError) || error.code !== 'upstream_unavailable') {
 				throw error;
 			}
-			const { view, peers, rooms } = this.#options;
-			const times = (nodeId: string) => avoid.filter((one) => one.nodeId === nodeId).length;
-			const isAvoided = (nodeId: string) => avoid.some((one) => one.nodeId === nodeId && one.shard === undefined);
-			const [helper] = view
-				.nodes()
-				.filter(({ nodeId, draining }) => nodeId !== edge.nodeId && !draining && !isAvoided(nodeId))
-				.toSorted((a, b) => times(a.nodeId) - times(b.nodeId));
-			if (!helper) {
+			const relay = await this.#openRelay(roomId, edge, avoid);
+			if (!relay) {
 				throw error;
 			}
-			const relay = helper.nodeId === this.nodeId ? await rooms.openRelay(roomId) : (await peers.request(helper.nodeId, 'openRelay', { roomId }, { timeoutMs: OPEN_TIMEOUT_MS })).edge;
-			// It asks for its own upstream at the same time; whoever comes first, it has its place before others hang on it.
-			await programme.findUpstream(relay, []);
+			// A new one asks for its own upstream at the same time; whoever comes first, it has its place before others hang on it.
+			// One that has a place keeps it: it may hang on the very edge that asks, and nobody would tell it to move.
+			if (!programme.tree.upstreamOf(relay)) {
+				await programme.findUpstream(relay, []);
+			}
 			return programme.findUpstream(edge, avoid);
 		}
+	}
+
+	async #openRelay(roomId: string, edge: EdgeRef, avoid: readonly Avoided[]): Promise<EdgeRef | undefined> {
+		const { view, peers, rooms } = this.#options;
+		const times = (nodeId: string) => avoid.filter((one) => one.nodeId === nodeId).length;
+		const isAvoided = (nodeId: string) => avoid.some((one) => one.nodeId === nodeId && one.shard === undefined);
+		const helpers = view
+			.nodes()
+			.filter(({ nodeId, draining }) => nodeId !== edge.nodeId && !draining && !isAvoided(nodeId))
+			.toSorted((a, b) => times(a.nodeId) - times(b.nodeId));
+		for (const { nodeId } of helpers.slice(0, HELPERS)) {
+			try {
+				return nodeId === this.nodeId ? await rooms.openRelay(roomId) : (await peers.request(nodeId, 'openRelay', { roomId }, { timeoutMs: RELAY_TIMEOUT_MS })).edge;
+			} catch (error) {
+				this.#log.debug({ err: error, room: roomId, helper: nodeId }, 'a node could not relay');
+			}
+		}
+		return undefined;
 	}
 
 	async #findByDetour(homeId: string, params: PeerParams<'findUpstream'>, unreachable: DomainError): Promise<UpstreamRef> {
@@ -228,11 +273,11 @@ export class ClusterLinks implements LinkBroker {
 			try {
 				// What cannot be reached for a question cannot be reached for media either.
 				const avoid = [...params.avoid, { nodeId: homeId }];
-				const { upstream } = await peers.request(nodeId, 'findUpstream', { ...params, avoid, via: true }, { timeoutMs: 2 * FIND_TIMEOUT_MS + OPEN_TIMEOUT_MS });
-				this.#log.warn({ room: params.roomId, home: homeId, via: nodeId, upstream }, 'the home cannot be reached from here; linked by a detour');
+				const { upstream } = await peers.request(nodeId, 'findUpstream', { ...params, avoid, via: true }, { timeoutMs: 2 * FIND_TIMEOUT_MS });
+				this.#log.warn({ room: params.roomId, peer: homeId, via: nodeId, upstream }, 'the home cannot be reached from here; linked by a detour');
 				return upstream;
 			} catch (error) {
-				this.#log.debug({ err: error, room: params.roomId, via: nodeId }, 'no detour to the home this way');
+				this.#log.debug({ err: error, room: params.roomId, peer: homeId, via: nodeId }, 'no detour to the home this way');
 			}
 		}
 		throw unreachable;
@@ -252,41 +297,84 @@ export class ClusterLinks implements LinkBroker {
 		return programme;
 	}
 
-	/** Tells upstreams' nodes and homes what is in use here; what they do not know is linked or attached anew. */
+	/** By the newest claim: in the heartbeats, or made by the home itself since. */
+	#homeOf(roomId: string): RoomHome | undefined {
+		const { view } = this.#options;
+		const heard = view.homeOf(roomId);
+		const told = this.#homes.get(roomId);
+		return told && told.epoch > (heard?.epoch ?? -1) && view.node(told.nodeId) ? told : heard;
+	}
+
+	#tell(nodeId: string, params: PeerParams<'relink'>): void {
+		void this.#forget(this.#options.peers.request(nodeId, 'relink', params), 'a node could not be told to link anew');
+	}
+
+	/** Its edges look for the new home's origin, or stay where they are and let it know. */
+	#rehome(programme: RoomProgramme): void {
+		programme.edges.rehome();
+		void this.#renewEdges([programme]);
+	}
+
+	/** Tells upstreams' nodes and homes what is in use here; what they do not know is linked anew. */
 	async #renew(): Promise<void> {
-		const { view, peers, rooms } = this.#options;
-		const nowMs = performance.now();
-		const links = new Map<string, PeerParams<'renewLinks'>['links']>();
-		const edges = new Map<string, PeerParams<'renewEdges'>['edges']>();
-		for (const programme of rooms.programmes) {
-			const { roomId } = programme;
-			const home = view.homeOf(roomId)?.nodeId;
-			for (const { linkId, shard, upstream } of programme.edges.links()) {
-				const edge = { nodeId: this.nodeId, shard };
+		const { programmes } = this.#options.rooms;
+		await Promise.all([this.#renewLinks(programmes), this.#renewEdges(programmes)]);
+	}
+
+	async #renewLinks(programmes: readonly RoomProgramme[]): Promise<void> {
+		const lists = new Map<string, PeerParams<'renewLinks'>['links']>();
+		for (const { roomId, edges } of programmes) {
+			for (const { linkId, upstream } of edges.links()) {
 				if (upstream.nodeId !== this.nodeId) {
-					append(links, upstream.nodeId, { roomId, linkId });
-				}
-				if (this.isHome(roomId)) {
-					programme.renewEdge(edge, upstream, nowMs);
-				} else if (home !== undefined && home !== this.nodeId) {
-					append(edges, home, { roomId, edge, upstream });
+					append(lists, upstream.nodeId, { roomId, linkId });
 				}
 			}
 		}
-		await Promise.all([
-			...[...links].map(async ([nodeId, list]) => {
-				const { unknown } = await peers.request(nodeId, 'renewLinks', { links: list });
-				for (const { roomId, linkId } of unknown) {
-					rooms.programmeOf(roomId)?.edges.linkUnknown(linkId);
+		await Promise.all([...lists].map(([nodeId, links]) => this.#forget(this.#renewLinksAt(nodeId, links), 'links could not be renewed')));
+	}
+
+	async #renewLinksAt(nodeId: string, links: PeerParams<'renewLinks'>['links']): Promise<void> {
+		const { unknown } = await this.#options.peers.request(nodeId, 'renewLinks', { links });
+		for (const { roomId, linkId } of unknown) {
+			this.#options.rooms.programmeOf(roomId)?.edges.linkUnknown(linkId);
+		}
+	}
+
+	/** While another link is on its way to an edge, the home knows better than the edge where it hangs. */
+	async #renewEdges(programmes: readonly RoomProgramme[]): Promise<void> {
+		const nowMs = performance.now();
+		const lists = new Map<string, (PeerParams<'renewEdges'>['edges'][number] & { linkId: string })[]>();
+		for (const programme of programmes) {
+			const { roomId } = programme;
+			const isHome = this.isHome(roomId);
+			const home = this.#homeOf(roomId)?.nodeId;
+			for (const { linkId, shard, upstream, settled } of programme.edges.links()) {
+				const edge = { nodeId: this.nodeId, shard };
+				if (!settled) {
+					continue;
 				}
-			}),
-			...[...edges].map(async ([nodeId, list]) => {
-				const { unknown } = await peers.request(nodeId, 'renewEdges', { edges: list });
-				for (const { roomId, edge } of unknown) {
-					rooms.programmeOf(roomId)?.edges.relink([edge.shard]);
+				if (isHome) {
+					if (!programme.renewEdge(edge, upstream, nowMs)) {
+						programme.edges.linkUnknown(linkId);
+					}
+				} else if (home !== undefined && home !== this.nodeId) {
+					append(lists, home, { roomId, edge, upstream, linkId });
 				}
-			}),
-		].map((renewal) => this.#forget(renewal, 'links could not be renewed')));
+			}
+		}
+		await Promise.all([...lists].map(([nodeId, list]) => this.#forget(this.#renewEdgesAt(nodeId, list), 'edges could not be renewed')));
+	}
+
+	async #renewEdgesAt(nodeId: string, list: readonly (PeerParams<'renewEdges'>['edges'][number] & { linkId: string })[]): Promise<void> {
+		const edges = list.map(({ roomId, edge, upstream }) => ({ roomId, edge, upstream }));
+		const { unknown } = await this.#options.peers.request(nodeId, 'renewEdges', { edges });
+		const refused = new Set(unknown.map(({ roomId, edge }) => `${edge.shard} ${roomId}`));
+		for (const { roomId, edge, linkId } of list) {
+			// It may hang on something else by now, and that is for the next renewal.
+			if (refused.has(`${edge.shard} ${roomId}`)) {
+				this.#options.rooms.programmeOf(roomId)?.edges.linkUnknown(linkId);
+			}
+		}
 	}
 
 	#forget(request: Promise<unknown>, message: string): Promise<void> {

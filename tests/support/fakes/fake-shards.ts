@@ -12,27 +12,47 @@ export interface Fate {
 	outcome: 'answered' | 'lost' | 'failed';
 }
 
+/** The receiving half of a link; it gets what is sent to its port from the port it was connected to. */
+interface FakeUpstream {
+	readonly port: number;
+	remotePort: number | undefined;
+}
+
+/** The sending half. */
+interface FakeDownstream {
+	readonly port: number;
+	readonly remotePort: number;
+}
+
 interface FakeEdge {
 	/** In the order of making. */
 	readonly upstreams: string[];
 	current: string | undefined;
+	/** The halves of `upstreams`. */
+	readonly receiving: Map<string, FakeUpstream>;
+	/** Ids of links that send from here. */
+	readonly downstreams: Map<string, FakeDownstream>;
+	listeners: number;
 }
 
 /** A shard without media: it keeps the books that a real one keeps, and takes its time as it is told. */
 export class FakeShard {
 	readonly assignment: { index: number; role: ShardRole };
-	/** Room → ids of links that send from here. */
-	readonly origins = new Map<string, Set<string>>();
+	/** Room → links that send from here. */
+	readonly origins = new Map<string, Map<string, FakeDownstream>>();
 	readonly edges = new Map<string, FakeEdge>();
 	readonly asked: ShardRequestName[] = [];
 	isGone = false;
 	readonly #fate: (name: ShardRequestName) => Fate;
 	readonly #waiting = new Set<(error: SfuError) => void>();
-	readonly #closedLinks = new Set<string>();
+	/** Halves of links that are being made, each with a mark of the attempt that counts. */
+	readonly #making = new Map<string, symbol>();
+	readonly #maxDownstreams: number;
 	readonly #opening = new Map<string, symbol>();
 
-	constructor(index: number, role: ShardRole, fate: (name: ShardRequestName) => Fate) {
+	constructor(index: number, role: ShardRole, fate: (name: ShardRequestName) => Fate, maxDownstreams: number) {
 		this.assignment = { index, role };
+		this.#maxDownstreams = maxDownstreams;
 		this.#fate = fate;
 	}
 
@@ -49,7 +69,14 @@ export class FakeShard {
 					end();
 				}
 			};
-			const finish = outcome === 'failed' ? undefined : this.#begin(name, params as Record<string, string>);
+			let finish: (() => object) | undefined;
+			try {
+				finish = outcome === 'failed' ? undefined : this.#begin(name, params as RequestParams);
+			} catch (error) {
+				finish = () => {
+					throw error;
+				};
+			}
 			setTimeout(() => {
 				if (this.isGone) {
 					return;
@@ -78,7 +105,7 @@ export class FakeShard {
 	}
 
 	/** What happens when the request arrives; the function returned is what happens when the worker is through with it. */
-	#begin(name: ShardRequestName, { roomId = '', linkId = '' }: Record<string, string>): () => object {
+	#begin(name: ShardRequestName, { roomId = '', linkId = '', remote }: RequestParams): () => object {
 		const done = () => ({});
 		switch (name) {
 			case 'origin.open': {
@@ -89,7 +116,7 @@ export class FakeShard {
 					if (attempt !== this.#opening.get(roomId)) {
 						throw unknown();
 					}
-					this.origins.set(roomId, new Set());
+					this.origins.set(roomId, new Map());
 					return { rtpCapabilities: {} };
 				};
 			}
@@ -99,64 +126,91 @@ export class FakeShard {
 				return done;
 			case 'edge.open':
 				if (!this.edges.has(roomId)) {
-					this.edges.set(roomId, { upstreams: [], current: undefined });
+					this.edges.set(roomId, { upstreams: [], current: undefined, receiving: new Map(), downstreams: new Map(), listeners: 0 });
 				}
 				return done;
 			case 'edge.close':
 				this.edges.delete(roomId);
 				return done;
-			case 'upstream.create':
+			case 'upstream.create': {
+				const edge = required(this.edges.get(roomId));
+				closeUpstream(edge, linkId);
+				const isLatest = this.#attempt(linkId);
 				return () => {
-					this.#requireOpen(linkId);
-					required(this.edges.get(roomId)).upstreams.push(linkId);
-					return { ip: '127.0.0.1', port: 1 };
+					required(isLatest() && edge === this.edges.get(roomId) ? edge : undefined);
+					const port = nextPort++;
+					edge.upstreams.push(linkId);
+					edge.receiving.set(linkId, { port, remotePort: undefined });
+					return { ip: '127.0.0.1', port };
 				};
-			case 'upstream.connect':
+			}
+			case 'upstream.connect': {
+				const half = required(this.edges.get(roomId)?.receiving.get(linkId));
 				return () => {
 					const edge = required(this.edges.get(roomId));
-					const place = edge.upstreams.indexOf(linkId);
-					if (place < 0) {
-						throw unknown();
+					required(edge.receiving.get(linkId) === half ? half : undefined);
+					half.remotePort = remote?.port;
+					for (const older of edge.upstreams.slice(0, edge.upstreams.indexOf(linkId))) {
+						closeUpstream(edge, older);
 					}
-					edge.upstreams.splice(0, place);
 					edge.current = linkId;
 					return {};
 				};
+			}
 			case 'upstream.close': {
-				this.#closedLinks.add(linkId);
 				const edge = this.edges.get(roomId);
-				if (edge?.upstreams.includes(linkId)) {
-					edge.upstreams.splice(edge.upstreams.indexOf(linkId), 1);
-					edge.current = edge.current === linkId ? undefined : edge.current;
+				this.#making.delete(linkId);
+				if (edge) {
+					closeUpstream(edge, linkId);
 				}
 				return done;
 			}
 			case 'downstream.create': {
-				const origin = this.origins.get(roomId);
+				const source = () => (this.assignment.role === 'stage' ? this.origins.get(roomId) : this.edges.get(roomId)?.downstreams);
+				const links = required(source());
+				links.delete(linkId);
+				if (links.size + this.#making.size >= this.#maxDownstreams) {
+					throw new SfuError('link_full', 'as many links begin here as may');
+				}
+				const isLatest = this.#attempt(linkId);
 				return () => {
-					this.#requireOpen(linkId);
-					required(origin === this.origins.get(roomId) ? origin : undefined).add(linkId);
-					return { ip: '127.0.0.1', port: 2, voices: [] };
+					required(isLatest() && links === source() ? links : undefined);
+					const port = nextPort++;
+					links.set(linkId, { port, remotePort: remote?.port ?? 0 });
+					return { ip: '127.0.0.1', port, voices: [] };
 				};
 			}
 			case 'downstream.close':
-				this.#closedLinks.add(linkId);
+				this.#making.delete(linkId);
 				this.origins.get(roomId)?.delete(linkId);
+				this.edges.get(roomId)?.downstreams.delete(linkId);
 				return done;
 			case 'listener.join':
 				return () => {
-					required(this.edges.get(roomId));
-					return { sdp: '', etag: '', listeners: 1, roomListeners: 1 };
+					const edge = required(this.edges.get(roomId));
+					edge.listeners++;
+					return { sdp: '', etag: '', listeners: this.listeners, roomListeners: edge.listeners };
 				};
 			default:
 				return done;
 		}
 	}
 
-	#requireOpen(linkId: string): void {
-		if (this.#closedLinks.has(linkId)) {
-			throw unknown();
-		}
+	get listeners(): number {
+		return [...this.edges.values()].reduce((sum, { listeners }) => sum + listeners, 0);
+	}
+
+	/** @returns whether neither a close nor another attempt came meanwhile; takes the mark away */
+	#attempt(linkId: string): () => boolean {
+		const attempt = Symbol(linkId);
+		this.#making.set(linkId, attempt);
+		return () => {
+			const counts = this.#making.get(linkId) === attempt;
+			if (counts) {
+				this.#making.delete(linkId);
+			}
+			return counts;
+		};
 	}
 }
 
@@ -165,12 +219,14 @@ export class FakeSupervisor extends EventEmitter<SupervisorEvents> {
 	readonly fakes: (FakeShard | undefined)[];
 	readonly #roles: readonly ShardRole[];
 	readonly #fate: (name: ShardRequestName) => Fate;
+	readonly #maxDownstreams: number;
 
-	constructor(roles: readonly ShardRole[], fate: (name: ShardRequestName) => Fate) {
+	constructor(roles: readonly ShardRole[], fate: (name: ShardRequestName) => Fate, maxDownstreams = Infinity) {
 		super();
 		this.#roles = roles;
 		this.#fate = fate;
-		this.fakes = roles.map((role, index) => new FakeShard(index, role, fate));
+		this.#maxDownstreams = maxDownstreams;
+		this.fakes = roles.map((role, index) => new FakeShard(index, role, fate, maxDownstreams));
 	}
 
 	get slots() {
@@ -200,7 +256,7 @@ export class FakeSupervisor extends EventEmitter<SupervisorEvents> {
 	revive(index: number): void {
 		const role = this.#roles[index];
 		if (role && !this.fakes[index]) {
-			const fake = new FakeShard(index, role, this.#fate);
+			const fake = new FakeShard(index, role, this.#fate, this.#maxDownstreams);
 			this.fakes[index] = fake;
 			const shard = asShard(fake);
 			if (shard) {
@@ -218,6 +274,20 @@ export class FakeSupervisor extends EventEmitter<SupervisorEvents> {
 
 // Private fields make a class its own kind; programmes use `request`, `isGone`, `assignment` and `stats` alone.
 const asShard = (fake: FakeShard | undefined): Shard | undefined => fake as unknown as Shard | undefined;
+
+type RequestParams = { roomId?: string; linkId?: string; remote?: { port: number } };
+
+/** Of halves of links, each its own, so that one that was made again is another. */
+let nextPort = 1;
+
+function closeUpstream(edge: FakeEdge, linkId: string): void {
+	const place = edge.upstreams.indexOf(linkId);
+	if (place >= 0) {
+		edge.upstreams.splice(place, 1);
+		edge.receiving.delete(linkId);
+		edge.current = edge.current === linkId ? undefined : edge.current;
+	}
+}
 
 const unknown = () => new SfuError('room_unknown', 'no such room here');
 
