@@ -1,9 +1,9 @@
-import type { LinkStats } from '../../sfu/contract/shard-protocol.ts';
 import type { FanOutDescription } from '../placement/fan-out-tree.ts';
 import type { RoomHome } from './cluster-view.ts';
 import type { DrainProgress } from './drain/drain-progress.ts';
 import type { RebalanceResult } from './drain/rebalance.ts';
 import type { NodeReport } from './node-report.ts';
+import type { EndOfLink } from './peer-protocol.ts';
 
 /** Where a room's media is, as its home knows it. */
 export interface RoomPlacement {
@@ -14,7 +14,7 @@ export interface RoomPlacement {
 }
 
 /** The receiving end of a link: on which shard of which node. */
-export type RoomLink = LinkStats & { node: string; shard: number };
+export type RoomLink = EndOfLink & { node: string };
 
 /** What operators see and do; the composition root puts it together. `nodes`, `homeOf` are of the whole cluster, the rest is this node's. */
 export interface ClusterAdmin {

@@ -1,31 +1,31 @@
 import type { Logger } from 'pino';
-import type { LinkStats } from '../../sfu/contract/shard-protocol.ts';
 import type { FanOutTree } from '../placement/fan-out-tree.ts';
 import type { ClusterAdmin, RoomLink } from './cluster-admin.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { DrainService } from './drain/drain-service.ts';
 import { rebalance } from './drain/rebalance.ts';
+import type { EndOfLink } from './peer-protocol.ts';
 
 export interface NodeAdminDeps {
 	view: ClusterView;
 	drain: DrainService;
 	/** This node's media; `Programmes` has these. */
 	media: {
-		linkStats(roomId?: string): (LinkStats & { shard: number })[];
+		linkStats(roomId?: string): EndOfLink[];
 		describe(roomId: string): { originShard: number | undefined } | undefined;
 		programmeOf(roomId: string): { tree: FanOutTree } | undefined;
 	};
 	/** Asks another node to give so many listeners away. Resolves with how many it asks to go. */
 	shed: (nodeId: string, listeners: number) => Promise<number>;
 	/** Receiving ends of a room's links on another node. */
-	linksOn: (nodeId: string, roomId: string) => Promise<readonly (LinkStats & { shard: number })[]>;
+	linksOn: (nodeId: string, roomId: string) => Promise<readonly EndOfLink[]>;
 	log: Logger;
 }
 
 /** What operators see and do, put together from the parts of this node. */
 export function nodeAdmin({ view, drain, media, shed, linksOn, log }: NodeAdminDeps): ClusterAdmin {
 	const { nodeId } = view;
-	const named = (node: string, links: readonly (LinkStats & { shard: number })[]): RoomLink[] => links.map((link) => ({ ...link, node }));
+	const named = (node: string, links: readonly EndOfLink[]): RoomLink[] => links.map((link) => ({ ...link, node }));
 	return {
 		nodeId,
 		nodes: () => view.nodes(),
@@ -38,7 +38,7 @@ export function nodeAdmin({ view, drain, media, shed, linksOn, log }: NodeAdminD
 					named(
 						report.nodeId,
 						await linksOn(report.nodeId, roomId).catch((error: unknown) => {
-							log.warn({ node: report.nodeId, room: roomId, err: error }, 'a node did not tell of its links');
+							log.warn({ peer: report.nodeId, room: roomId, err: error }, 'a node did not tell of its links');
 							return [];
 						}),
 					),

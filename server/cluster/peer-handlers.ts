@@ -29,13 +29,7 @@ export function peerHandlers({ membership, links, stages, drain, programmes }: P
 			// What is on stage now may be ahead of what was saved.
 			return { ...state, ...stages.stateOf(roomId) };
 		},
-		takeHome: async ({ roomId }) => {
-			const home = await homes.ensure(roomId);
-			if (home.nodeId !== nodeId) {
-				throw new DomainError('not_home', 'Another node has taken the room.', { retryAfterSeconds: 1 });
-			}
-			return { epoch: home.epoch };
-		},
+		takeHome: async ({ roomId }, from) => ({ epoch: await homes.takeHome(roomId, from) }),
 		shed: async ({ listeners }) => ({ listeners: drain.shed(listeners) }),
 		roomLinks: async ({ roomId }) => ({ links: programmes.linkStats(roomId) }),
 	};

@@ -49,7 +49,7 @@ export const PEER_REQUESTS = {
 		/** Passed on by a node that reaches the home where the asking one does not: once, and no further. */
 		via: Type.Optional(Type.Boolean()),
 	}),
-	/** From the home: what these edges (all of this node's when absent) are linked to is gone or has moved: find another upstream now. */
+	/** From the home: what these edges are linked to is gone or has moved: find another upstream now. Without edges: the sender is the room's home since this epoch, and its origin is there. */
 	relink: Type.Object({ ...RoomRef, epoch: Type.Integer({ minimum: 0 }), edges: Type.Optional(Type.Array(EdgeRef, { maxItems: 10_000 })) }),
 	/** Move this many listeners to other nodes, at the usual pace. */
 	shed: Type.Object({ listeners: Type.Integer({ minimum: 0, maximum: 10_000_000 }) }),
@@ -70,6 +70,9 @@ export const PEER_REQUESTS = {
 	takeHome: Type.Object(RoomRef),
 } as const satisfies Record<string, TSchema>;
 
+/** A link as the node at its receiving end knows it; where it begins is not known when it has just been replaced. */
+export type EndOfLink = LinkStats & { shard: number; upstream?: UpstreamRef | undefined };
+
 export interface PeerResults {
 	ping: { nodeId: string; incarnation: string; homes: Record<string, number> };
 	heartbeat: { report: NodeReport; passedOn: boolean };
@@ -78,7 +81,7 @@ export interface PeerResults {
 	relink: Record<string, never>;
 	/** How many are asked to go. */
 	shed: { listeners: number };
-	roomLinks: { links: (LinkStats & { shard: number })[] };
+	roomLinks: { links: EndOfLink[] };
 	detachEdge: Record<string, never>;
 	openDownstream: LinkEndpoint & { voices: LinkedVoice[] };
 	closeDownstream: Record<string, never>;

@@ -57,6 +57,7 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 	#cancelStep: (() => void) | undefined;
 	#movingHomes = false;
 	#homesAgainMs = 0;
+	#asked = 0;
 
 	static create(options: DrainServiceOptions): DrainService {
 		return new DrainService(options);
@@ -84,13 +85,18 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 		return moving;
 	}
 
+	/** Listeners asked to move so far, by drains and sheds together. */
+	get askedTotal(): number {
+		return Math.round(this.#asked);
+	}
+
 	/**
 	 * Starts to empty the node or one shard; if that is under way, only its deadline changes.
 	 *
 	 * @throws DomainError `not_found` for a shard there is not
 	 */
 	start({ shard, deadlineMs = this.#options.defaultDeadlineMs ?? DEFAULT_DEADLINE_MS }: { shard?: number; deadlineMs?: number } = {}): DrainProgress {
-		const { media, clock, maxMovesPerSecond, log, view } = this.#options;
+		const { media, clock, maxMovesPerSecond, log } = this.#options;
 		const scope = shard ?? 'node';
 		const running = this.#runs.get(scope);
 		const nowMs = clock.nowMs();
@@ -105,7 +111,7 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 		const run = new DrainRun({ scope, shards, startedAtMs: nowMs, deadlineMs, ...(maxMovesPerSecond === undefined ? {} : { maxMovesPerSecond }) });
 		this.#runs.set(scope, run);
 		media.setDraining(shard, true);
-		log.info({ node: view.nodeId, shard, listeners: run.listenersAtStart, deadlineMs }, 'drain started');
+		log.info({ shard, listeners: run.listenersAtStart, deadlineMs }, 'drain started');
 		if (shards[0]?.role === 'stage') {
 			this.#moveOrigins(shards[0].index);
 		}
@@ -138,7 +144,7 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 	 * @returns how many are asked: 0 when the node drains, or a shed is under way
 	 */
 	shed(listeners: number): number {
-		const { media, clock, log, view, maxMovesPerSecond } = this.#options;
+		const { media, clock, log, maxMovesPerSecond } = this.#options;
 		const shards = media.shardReports().filter(({ role, alive, draining }) => role === 'listener' && alive && !draining);
 		const total = shards.reduce((sum, shard) => sum + shard.listeners + shard.joining, 0);
 		const target = Math.min(1, listeners / Math.max(1, total));
@@ -154,7 +160,7 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 			media.setDraining(index, true);
 		}
 		const asked = Math.round(target * total);
-		log.info({ node: view.nodeId, listeners: asked }, 'a share of the listeners is asked to go elsewhere');
+		log.info({ listeners: asked }, 'a share of the listeners is asked to go elsewhere');
 		this.#schedule();
 		this.emit('changed');
 		return asked;
@@ -233,7 +239,9 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 		const [own, ...others] = view.nodes();
 		const places = placesElsewhere(others, this.#runs.has('node') ? [] : shards, run.shards);
 		const roomsLive = Object.entries(own?.rooms ?? {}).every(([roomId, listeners]) => listeners === 0 || view.homeOf(roomId) !== undefined);
+		const before = run.part;
 		if (run.step(nowMs, { listenersNow, freeElsewhere: places.free, shardsElsewhere: places.shards, roomsLive })) {
+			this.#asked += (run.part - before) * run.listenersAtStart;
 			this.emit('changed');
 		}
 		const settled = run.settled(nowMs, listenersNow);
@@ -272,7 +280,7 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 		const allEnded = shards.every(({ index, role }) => role !== 'listener' || !own.has(index) || ended.has(index));
 		if (empty && !this.#drained.has(scope)) {
 			this.#drained.add(scope);
-			this.#options.log.info({ node: this.#options.view.nodeId, shard: scope }, 'drained');
+			this.#options.log.info(shardOf(scope), 'drained');
 			this.emit('drained', scope);
 		}
 		if (!this.#over.has(scope) && (empty || (late && allEnded && !this.#movingHomes))) {
@@ -308,7 +316,7 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 	}
 
 	#stop(scope: DrainScope, message: string): void {
-		const { media, log, view } = this.#options;
+		const { media, log } = this.#options;
 		const run = this.#runs.get(scope);
 		if (!run) {
 			return;
@@ -328,9 +336,12 @@ export class DrainService extends EventEmitter<DrainServiceEvents> {
 				media.setDraining(shard, true);
 			}
 		}
-		log.info({ node: view.nodeId, shard: scope }, message);
+		log.info(shardOf(scope), message);
 		if (!wasOver) {
 			this.emit('over', scope);
 		}
 	}
 }
+
+/** For the log: the whole node is in every line anyway. */
+const shardOf = (scope: DrainScope) => (typeof scope === 'number' ? { shard: scope } : {});

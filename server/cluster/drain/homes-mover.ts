@@ -46,10 +46,10 @@ export class HomesMover {
 		for (const nodeId of takers) {
 			try {
 				const taken = await peers.request(nodeId, 'takeHome', { roomId }, { timeoutMs: TAKE_TIMEOUT_MS });
-				log.info({ room: roomId, node: nodeId, epoch: taken.epoch }, 'a room moved to another node');
+				log.info({ room: roomId, peer: nodeId, epoch: taken.epoch }, 'a room moved to another node');
 				return;
 			} catch (error) {
-				log.warn({ room: roomId, node: nodeId, err: error }, 'a node did not take a room');
+				log.warn({ room: roomId, peer: nodeId, epoch, err: error }, 'a node did not take a room');
 			}
 		}
 		// Somebody may have it by now; if not, it lives here again.

@@ -27,7 +27,7 @@ export async function rebalance({ view, shed, log }: RebalanceOptions): Promise<
 		moves: await Promise.all(
 			moves.map(async ({ nodeId, listeners }) => {
 				const asked = await shed(nodeId, listeners).catch((error: unknown) => {
-					log.warn({ node: nodeId, err: error }, 'a node could not be asked to give listeners away');
+					log.warn({ peer: nodeId, err: error }, 'a node could not be asked to give listeners away');
 					return 0;
 				});
 				return { node: nodeId, listeners, asked };

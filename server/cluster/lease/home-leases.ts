@@ -32,6 +32,8 @@ export interface HomeLeasesOptions {
 const ANSWER_WITHIN_MS = 900;
 /** Two rounds of heartbeats: a newer home of a room would have shown itself. */
 const OBSERVED_AFTER_MS = 1_000;
+/** A claim is meant for so long: half a lease, so that a home that is renewed again has the better right. */
+const CLAIM_WITHIN_MS = 1_000;
 const PING_TIMEOUT_MS = 300;
 const TAKE_HOME_TIMEOUT_MS = 1_500;
 const ENSURE_WITHIN_MS = 4_000;
@@ -62,7 +64,7 @@ export class HomeLeases extends EventEmitter<HomesEvents> implements Homes, Beat
 		super();
 		this.#options = options;
 		const { registry, clock, rooms, needsHome } = options;
-		this.#log = options.log.child({ part: 'leases', node: registry.nodeId });
+		this.#log = options.log.child({ part: 'leases' });
 		this.#orphans = new OrphanRooms({
 			registry,
 			clock,
@@ -70,7 +72,8 @@ export class HomeLeases extends EventEmitter<HomesEvents> implements Homes, Beat
 			isHeld: (roomId) => this.#held.has(roomId),
 			take: async (roomId) => {
 				const outcome = await this.#take(roomId);
-				return typeof outcome === 'number' ? outcome : 0;
+				// Whoever has it says so with its next heartbeat.
+				return typeof outcome === 'number' ? outcome : RETRY_MS;
 			},
 		});
 		registry.watch.onStall((_, asleep) => {
@@ -107,6 +110,18 @@ export class HomeLeases extends EventEmitter<HomesEvents> implements Homes, Beat
 	release(roomId: string): Promise<void> {
 		const lease = this.#held.get(roomId);
 		return lease === undefined ? (this.#releasing.get(roomId) ?? Promise.resolve()) : this.#release(lease, 'released');
+	}
+
+	/**
+	 * Answers the peers' request `takeHome`: `from` has given the room up or knows of no home, whatever its last heartbeat said.
+	 * Resolves with this node's epoch; rejects with DomainError `not_home` when another node has the room.
+	 */
+	async takeHome(roomId: string, from: string): Promise<number> {
+		const outcome = await this.#take(roomId, from);
+		const epoch = this.epochOf(roomId);
+		if (epoch !== undefined) return epoch;
+		if (typeof outcome === 'number') throw unavailable();
+		throw new DomainError('not_home', 'Another node has the room.', { retryAfterSeconds: 1 });
 	}
 
 	/** Gives every room up, so that others need not wait. Idempotent; never rejects, and does not wait for a Redis that is away. */
@@ -255,26 +270,30 @@ export class HomeLeases extends EventEmitter<HomesEvents> implements Homes, Beat
 	}
 
 	/** Becomes the room's home if nobody is; resolves with the home, or with how many ms to wait before the next attempt. */
-	#take(roomId: string): Promise<RoomHome | number> {
-		return once(this.#taking, roomId, () => this.#claim(roomId));
+	#take(roomId: string, givenUpBy?: string): Promise<RoomHome | number> {
+		return once(this.#taking, roomId, () => this.#claim(roomId, givenUpBy));
 	}
 
-	async #claim(roomId: string): Promise<RoomHome | number> {
+	async #claim(roomId: string, givenUpBy: string | undefined): Promise<RoomHome | number> {
 		const { registry, store, clock } = this.#options;
 		await this.#releasing.get(roomId);
 		if (await this.#livesUnheard(roomId)) return RETRY_MS;
 		const home = registry.homeOf(roomId);
-		if (home !== undefined) return home;
-		if (this.#closed || this.#held.has(roomId) || registry.answeredForMs < SETTLED_AFTER_MS) return RETRY_MS;
+		if (home !== undefined && home.nodeId !== givenUpBy) return home;
+		// Who is told that a room is free need not wait for those who might still come back for it.
+		const settled = givenUpBy === undefined ? registry.answeredForMs >= SETTLED_AFTER_MS : registry.redisAnswers;
+		if (this.#closed || this.#held.has(roomId) || !settled) return RETRY_MS;
 		const askedMs = clock.nowMs();
 		let result: ClaimResult;
 		try {
-			result = await store.claim(registry, roomId, registry.homes.last(roomId)?.epoch ?? 0);
+			const knownEpoch = registry.homes.last(roomId)?.epoch ?? 0;
+			result = await store.claim(registry, { roomId, knownEpoch, notAfterMs: registry.storeNowMs + CLAIM_WITHIN_MS });
 		} catch (error) {
 			this.#log.warn({ room: roomId, err: error }, 'a room could not be claimed');
 			return RETRY_MS;
 		}
 		registry.watch.look();
+		if (result === 'late') return RETRY_MS;
 		const { epoch } = result;
 		if (!result.taken) return this.#refused(roomId, result, clock.nowMs() - askedMs);
 		const lease = new HeldLease(roomId, epoch, result.previous !== undefined, store.ttlMs);
@@ -291,7 +310,7 @@ export class HomeLeases extends EventEmitter<HomesEvents> implements Homes, Beat
 		return POLL_MS;
 	}
 
-	#refused(roomId: string, { nodeId, epoch, remainingMs }: ClaimResult & { taken: false }, agoMs: number): RoomHome | number {
+	#refused(roomId: string, { nodeId, epoch, remainingMs }: Exclude<ClaimResult, 'late'> & { taken: false }, agoMs: number): RoomHome | number {
 		const { registry } = this.#options;
 		if (agoMs < RETRY_MS) registry.homes.correct(roomId, nodeId, epoch);
 		// It took the room just now and has not told yet; a dead node's lease runs out.

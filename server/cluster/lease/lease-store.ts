@@ -17,7 +17,20 @@ export type ClaimResult =
 			/** Node that had it before; undefined when nobody had, or this very holder. */
 			previous: string | undefined;
 	  }
-	| { taken: false; /** Who holds it. */ nodeId: string; epoch: number; /** Until it runs out. */ remainingMs: number };
+	| { taken: false; /** Who holds it. */ nodeId: string; epoch: number; /** Until it runs out. */ remainingMs: number }
+	/** It arrived after its time. */
+	| 'late';
+
+export interface Claim {
+	roomId: string;
+	/** Highest epoch of this room the claimant has heard of, 0 if none: the new one is above it. */
+	knownEpoch: number;
+	/**
+	 * Until when it is meant, by the store's clock: one that waited in a Redis that hung must not take the room from a home
+	 * that waited there too.
+	 */
+	notAfterMs: number;
+}
 
 export interface Renewal {
 	roomId: string;
@@ -43,8 +56,7 @@ export type RenewResult =
 export interface LeaseStore {
 	/** How long a lease lasts after it was taken or renewed. */
 	readonly ttlMs: number;
-	/** @param knownEpoch highest epoch of this room the caller has heard of, 0 if none: the new one is above it */
-	claim(holder: LeaseHolder, roomId: string, knownEpoch: number): Promise<ClaimResult>;
+	claim(holder: LeaseHolder, claim: Claim): Promise<ClaimResult>;
 	renew(holder: LeaseHolder, renewal: Renewal): Promise<RenewResult>;
 	/** Gives it up; the next claim is granted at once. False when it was not held. */
 	release(holder: LeaseHolder, roomId: string, epoch: number): Promise<boolean>;

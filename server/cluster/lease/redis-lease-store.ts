@@ -1,7 +1,7 @@
 import { ROOM_TTL_MS } from '../redis/keys.ts';
 import type { RedisConnection } from '../redis/redis-connection.ts';
 import { asInteger, asList, asText, redisScript } from '../redis/redis-script.ts';
-import { type ClaimResult, LEASE_TTL_MS, type LeaseHolder, type LeaseStore, type Renewal, type RenewResult } from './lease-store.ts';
+import { type Claim, type ClaimResult, LEASE_TTL_MS, type LeaseHolder, type LeaseStore, type Renewal, type RenewResult } from './lease-store.ts';
 
 const CLAIM = redisScript(new URL('lua/claim-1.lua', import.meta.url), readClaim);
 const RENEW = redisScript(new URL('lua/renew-3.lua', import.meta.url), readRenewal);
@@ -18,8 +18,8 @@ export class RedisLeaseStore implements LeaseStore {
 		this.ttlMs = ttlMs;
 	}
 
-	claim({ nodeId, incarnation }: LeaseHolder, roomId: string, knownEpoch: number): Promise<ClaimResult> {
-		return this.#redis.run(CLAIM, [this.#redis.keys.home(roomId)], [nodeId, incarnation, knownEpoch, this.ttlMs, ROOM_TTL_MS]);
+	claim({ nodeId, incarnation }: LeaseHolder, { roomId, knownEpoch, notAfterMs }: Claim): Promise<ClaimResult> {
+		return this.#redis.run(CLAIM, [this.#redis.keys.home(roomId)], [nodeId, incarnation, knownEpoch, this.ttlMs, ROOM_TTL_MS, notAfterMs]);
 	}
 
 	renew({ nodeId, incarnation }: LeaseHolder, { roomId, epoch, reclaimUntilMs }: Renewal): Promise<RenewResult> {
@@ -35,6 +35,7 @@ export class RedisLeaseStore implements LeaseStore {
 
 function readClaim(reply: unknown): ClaimResult {
 	const [outcome, epoch, ms, nodeId] = asList(reply);
+	if (outcome === 'late') return 'late';
 	if (outcome === 'refused') return { taken: false, nodeId: asText(nodeId) ?? '', epoch: asInteger(epoch), remainingMs: asInteger(ms) };
 	return { taken: true, epoch: asInteger(epoch), untilMs: asInteger(ms), previous: asText(nodeId) || undefined };
 }

@@ -90,7 +90,7 @@ export class SocketRelays {
 		this.#relays.set(relay, nodeId);
 		relay.once('closed', (why) => {
 			this.#relays.delete(relay);
-			if (why !== 'closed') log.info({ room: ids.roomId, node: nodeId, why }, 'relayed stage socket lost');
+			if (why !== 'closed') log.info({ room: ids.roomId, peer: nodeId, why }, 'relayed stage socket lost');
 		});
 		home.resume();
 	}

@@ -7,6 +7,8 @@ export interface HeartbeatRound {
 	left: { nodeId: string; incarnation: string }[];
 	/** Another one than last time: the store has lost what it had. */
 	generation: string;
+	/** The store's clock. */
+	nowMs: number;
 	/** The generation began with this very call: the store was empty. */
 	fresh: boolean;
 	/** Another process that beats under this node's name. */

@@ -82,6 +82,8 @@ export class NodeRegistry extends EventEmitter<ClusterViewEvents> implements Clu
 	#answersSinceMs: number | undefined;
 	#answeredMs = Number.NEGATIVE_INFINITY;
 	#generation: string | undefined;
+	/** Of the store's clock to this node's, at most. */
+	#storeAheadMs = 0;
 	#rivalBeats = 0;
 	#closed = false;
 	/** Living nodes and their homes, until something changes. */
@@ -97,7 +99,7 @@ export class NodeRegistry extends EventEmitter<ClusterViewEvents> implements Clu
 		this.#options = options;
 		this.nodeId = options.nodeId;
 		this.incarnation = options.incarnation;
-		this.#log = options.log.child({ part: 'registry', node: options.nodeId });
+		this.#log = options.log.child({ part: 'registry' });
 		this.watch = new StallWatch(options.clock, options.wallMs ?? Date.now);
 		this.watch.onStall((lengthMs, asleep) => this.#excuse(lengthMs, asleep));
 		this.#nextBeatMs = options.clock.nowMs();
@@ -122,6 +124,7 @@ export class NodeRegistry extends EventEmitter<ClusterViewEvents> implements Clu
 	/** Beats from now on. Resolves after the first answer of Redis, or without it when there is none. */
 	async start(): Promise<void> {
 		if (this.#cancelTick !== undefined || this.#closed) return;
+		this.watch.begin();
 		const { promise, resolve } = Promise.withResolvers<void>();
 		this.once('redis', () => resolve());
 		const giveUp = this.#options.clock.schedule(resolve, ANSWER_WITHIN_MS + 2 * TICK_MS);
@@ -153,6 +156,10 @@ export class NodeRegistry extends EventEmitter<ClusterViewEvents> implements Clu
 		const nowMs = this.#options.clock.nowMs();
 		if (this.#answersSinceMs === undefined || nowMs - this.#answeredMs > ANSWER_WITHIN_MS + TICK_MS) return -1;
 		return nowMs - this.#answersSinceMs;
+	}
+	/** What the store's clock shows, or up to a round trip more. */
+	get storeNowMs(): number {
+		return Math.ceil(this.#options.clock.nowMs() + this.#storeAheadMs);
 	}
 	/** Latest report of a node, even of a dead one: where to ask whether it really is. */
 	lastReportOf(nodeId: string): NodeReport | undefined {
@@ -231,7 +238,7 @@ export class NodeRegistry extends EventEmitter<ClusterViewEvents> implements Clu
 		this.#asked = undefined;
 		try {
 			if (round === undefined) this.#away(error, !asked.meshed);
-			else this.#answered(round);
+			else this.#answered(round, asked.atMs);
 		} catch (failure) {
 			this.#log.error({ err: failure }, 'a heartbeat failed');
 		}
@@ -261,7 +268,8 @@ export class NodeRegistry extends EventEmitter<ClusterViewEvents> implements Clu
 		this.emit('redis', 'down');
 	}
 
-	#answered(round: HeartbeatRound): void {
+	#answered(round: HeartbeatRound, askedMs: number): void {
+		this.#storeAheadMs = round.nowMs - askedMs;
 		const before = this.#generation;
 		const lost = before === undefined ? round.fresh : before !== round.generation;
 		const back = this.#answers !== true;
@@ -272,7 +280,8 @@ export class NodeRegistry extends EventEmitter<ClusterViewEvents> implements Clu
 		this.#peers.look();
 		this.#takeIn(round);
 		this.#minds(round.rival);
-		if (lost) this.#log.warn('Redis does not have what it had');
+		if (lost && before === undefined) this.#log.info('Redis is empty: this is the first node, or it has lost what it had');
+		else if (lost) this.#log.warn('Redis does not have what it had');
 		else if (back) this.#log.info('Redis answers heartbeats');
 		if (lost || back) this.emit('redis', lost ? 'lost' : 'up');
 		this.emit('beat');

@@ -8,8 +8,8 @@ interface Peer {
 	grownMs: number;
 	/** Looks since then that found nothing new. */
 	looks: number;
-	/** Earlier incarnations: what still comes from them is old. */
-	replaced: string[];
+	/** Other incarnations that were taken for older ones → their last beat. */
+	replaced: Map<string, number>;
 }
 
 export type Heard = 'up' | 'restarted' | 'grown' | 'nothing new';
@@ -27,7 +27,7 @@ export class PeerTable {
 	hear(report: NodeReport, nowMs: number): Heard {
 		const peer = this.#peers.get(report.nodeId);
 		if (peer === undefined) {
-			this.#peers.set(report.nodeId, { report, alive: true, left: false, grownMs: nowMs, looks: 0, replaced: [] });
+			this.#peers.set(report.nodeId, { report, alive: true, left: false, grownMs: nowMs, looks: 0, replaced: new Map() });
 			return 'up';
 		}
 		const before = peer.report;
@@ -37,10 +37,15 @@ export class PeerTable {
 			Object.assign(peer, { report, alive: true, grownMs: nowMs, looks: 0 });
 			return alive ? 'grown' : 'up';
 		}
-		if (peer.replaced.includes(report.incarnation)) return 'nothing new';
-		const { alive } = peer;
-		const replaced = [...peer.replaced, before.incarnation].slice(-REMEMBERED_INCARNATIONS);
-		Object.assign(peer, { report, alive: true, left: false, grownMs: nowMs, looks: 0, replaced });
+		const { alive, replaced } = peer;
+		// Reports of the run before may still be on their way. The node's own clock says which run is older; should it have
+		// been set back meanwhile, the newer one is believed as soon as the other is silent.
+		const older = Date.parse(report.startedAt) <= Date.parse(before.startedAt);
+		if ((alive && older) || report.beat <= (replaced.get(report.incarnation) ?? -1)) return 'nothing new';
+		replaced.delete(report.incarnation);
+		replaced.set(before.incarnation, before.beat);
+		if (replaced.size > REMEMBERED_INCARNATIONS) replaced.delete(replaced.keys().next().value!);
+		Object.assign(peer, { report, alive: true, left: false, grownMs: nowMs, looks: 0 });
 		return alive ? 'restarted' : 'up';
 	}
 

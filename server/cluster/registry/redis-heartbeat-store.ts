@@ -35,11 +35,12 @@ export class RedisHeartbeatStore implements HeartbeatStore {
 }
 
 function readRound(reply: unknown): HeartbeatRound {
-	const [generation, fresh, rival, ...entries] = asList(reply);
+	const [generation, fresh, rival, now, ...entries] = asList(reply);
 	const round: HeartbeatRound = {
 		reports: [],
 		left: [],
 		generation: asText(generation) ?? '',
+		nowMs: asInteger(now),
 		fresh: asInteger(fresh) === 1,
 		rival: asText(rival) || undefined,
 	};

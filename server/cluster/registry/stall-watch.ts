@@ -24,6 +24,12 @@ export class StallWatch {
 		this.#seenWallMs = wallMs();
 	}
 
+	/** From now on it is looked at often; what was before does not count as a stall. */
+	begin(): void {
+		this.#seenMs = this.#clock.nowMs();
+		this.#seenWallMs = this.#wallMs();
+	}
+
 	/** When the last stall ended, by the monotonic clock. */
 	get endedMs(): number {
 		return this.#endedMs;

@@ -1,9 +1,13 @@
 -- Makes a node the home of a room, unless another node holds a lease that has not run out.
 -- KEYS    1 home of the room: hash {node, incarnation, epoch, untilMs}
 -- ARGV    1 node  2 incarnation  3 highest epoch the node has heard of  4 length of a lease, ms  5 how long the epoch is remembered, ms
--- Returns {'taken', epoch, untilMs, node that had it before or ''} or {'refused', epoch, ms left, node that has it}
+--         6 until when (ms, this server's time) the claim is meant: later, things may be different
+-- Returns {'taken', epoch, untilMs, node that had it before or ''}, {'refused', epoch, ms left, node that has it} or {'late'}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[6]) then
+	return {'late'}
+end
 local known, ttl = tonumber(ARGV[3]), tonumber(ARGV[4])
 local home = redis.call('HMGET', KEYS[1], 'node', 'incarnation', 'epoch', 'untilMs')
 local epoch, before

@@ -3,7 +3,7 @@
 --         2 generation: random id, made once
 -- ARGV    1 node  2 incarnation  3 beat  4 report (JSON)  5 how long a report counts, ms  6 an id, in case there is no generation
 --         7 how long the reports are kept when all nodes are gone, ms  8 how long the generation is, ms
--- Returns {generation, 1 when it was made by this call, incarnation of another process with this node's name or '',
+-- Returns {generation, 1 when it was made by this call, incarnation of another process with this node's name or '', now in ms,
 --         node, incarnation, report or '' when it left, node, ...}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -12,7 +12,7 @@ local made = redis.call('SET', KEYS[2], ARGV[6], 'NX', 'PX', ARGV[8])
 if not made then
 	redis.call('PEXPIRE', KEYS[2], ARGV[8])
 end
-local reply = {redis.call('GET', KEYS[2]), made and 1 or 0, ''}
+local reply = {redis.call('GET', KEYS[2]), made and 1 or 0, '', now}
 local write = true
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
