@@ -14,7 +14,7 @@ describe.skipIf(WHY_NOT !== undefined)(`what the cluster tests measure with${WHY
 	let cluster: RostrumCluster;
 	let audience: Audience;
 	beforeAll(async () => {
-		cluster = await RostrumCluster.start({ alone: true, clients: 2 });
+		cluster = await RostrumCluster.start({ alone: true, clients: 3 });
 		audience = await Audience.begin(cluster);
 		await audience.gather(LISTENERS);
 	});

@@ -32,39 +32,42 @@ export function describeLeaseStore(name: string, make: () => Promise<LeaseStoreU
 		});
 		afterEach(() => store.dispose?.());
 
+		const claim = (holder: typeof A, roomId: string, knownEpoch: number) => leases.claim(holder, { roomId, knownEpoch, notAfterMs: ALWAYS });
 		const epochTakenBy = async (holder: typeof A, knownEpoch = 0): Promise<number> => {
-			const result = await leases.claim(holder, 'hall', knownEpoch);
+			const result = await claim(holder, 'hall', knownEpoch);
+			if (result === 'late') throw new Error('late');
 			if (!result.taken) throw new Error(`refused: ${result.nodeId} has it`);
 			return result.epoch;
 		};
 
 		it('gives a room that nobody has to the first who claims it', async () => {
-			const first = await leases.claim(A, 'hall', 0);
-			expect(first).toMatchObject({ taken: true, previous: undefined });
-			const second = await leases.claim(B, 'hall', 0);
+			const first = await claim(A, 'hall', 0);
+			if (first === 'late' || !first.taken) throw new Error('nobody has it');
+			expect(first.previous).toBeUndefined();
+			const second = await claim(B, 'hall', 0);
 			expect(second).toMatchObject({ taken: false, nodeId: 'a', epoch: first.epoch });
-			if (second.taken || !first.taken) throw new Error('both have it');
+			if (second === 'late' || second.taken) throw new Error('both have it');
 			expect(second.remainingMs).toBeGreaterThan(0);
 			expect(second.remainingMs).toBeLessThanOrEqual(leases.ttlMs);
-			expect(await leases.claim(B, 'annex', 0), 'rooms know nothing of each other').toMatchObject({ taken: true });
+			expect(await claim(B, 'annex', 0), 'rooms know nothing of each other').toMatchObject({ taken: true });
 		});
 
 		it('lets only one of many who claim at once have it', async () => {
 			const holders = Array.from({ length: 20 }, (_, index) => ({ nodeId: `n${index}`, incarnation: 'only-run' }));
-			const results = await Promise.all(holders.map((holder) => leases.claim(holder, 'hall', 0)));
-			expect(results.filter(({ taken }) => taken)).toHaveLength(1);
+			const results = await Promise.all(holders.map((holder) => claim(holder, 'hall', 0)));
+			expect(results.filter((result) => result !== 'late' && result.taken)).toHaveLength(1);
 		});
 
 		it('answers the same claim twice with the same epoch', async () => {
 			const epoch = await epochTakenBy(A);
-			expect(await leases.claim(A, 'hall', 0)).toMatchObject({ taken: true, epoch, previous: undefined });
-			expect(await leases.claim(A, 'hall', epoch), 'knowing of it').toMatchObject({ taken: true, epoch });
+			expect(await claim(A, 'hall', 0)).toMatchObject({ taken: true, epoch, previous: undefined });
+			expect(await claim(A, 'hall', epoch), 'knowing of it').toMatchObject({ taken: true, epoch });
 		});
 
 		it('gives the room on with the next epoch when the lease has run out', async () => {
 			const epoch = await epochTakenBy(A);
 			await store.untilExpired();
-			expect(await leases.claim(B, 'hall', 0)).toMatchObject({ taken: true, epoch: epoch + 1, previous: 'a' });
+			expect(await claim(B, 'hall', 0)).toMatchObject({ taken: true, epoch: epoch + 1, previous: 'a' });
 			expect(await leases.renew(A, { roomId: 'hall', epoch, reclaimUntilMs: ALWAYS })).toEqual({ state: 'lost', epoch: epoch + 1 });
 		});
 
@@ -76,7 +79,7 @@ export function describeLeaseStore(name: string, make: () => Promise<LeaseStoreU
 
 		it('lets a node that was restarted have its rooms at once, with a new epoch', async () => {
 			const epoch = await epochTakenBy(A);
-			expect(await leases.claim(A2, 'hall', 0)).toMatchObject({ taken: true, epoch: epoch + 1, previous: 'a' });
+			expect(await claim(A2, 'hall', 0)).toMatchObject({ taken: true, epoch: epoch + 1, previous: 'a' });
 			expect(await leases.renew(A, { roomId: 'hall', epoch, reclaimUntilMs: ALWAYS })).toMatchObject({ state: 'lost' });
 		});
 
@@ -85,7 +88,7 @@ export function describeLeaseStore(name: string, make: () => Promise<LeaseStoreU
 			await store.untilExpired();
 			const renewed = await leases.renew(A, { roomId: 'hall', epoch, reclaimUntilMs: NEVER });
 			expect(renewed).toMatchObject({ state: 'held' });
-			expect(await leases.claim(B, 'hall', 0)).toMatchObject({ taken: false, nodeId: 'a', epoch });
+			expect(await claim(B, 'hall', 0)).toMatchObject({ taken: false, nodeId: 'a', epoch });
 		});
 
 		it('says which versions it has with each renewal', async () => {
@@ -96,18 +99,26 @@ export function describeLeaseStore(name: string, make: () => Promise<LeaseStoreU
 			expect(await leases.renew(A, renewal)).toMatchObject({ stored: { roomVersion: 7, stageVersion: 3 } });
 		});
 
+		it('grants no claim that comes after its time', async () => {
+			const taken = await claim(A, 'hall', 0);
+			if (taken === 'late' || !taken.taken) throw new Error('refused');
+			await store.untilExpired();
+			expect(await leases.claim(B, { roomId: 'hall', knownEpoch: 0, notAfterMs: taken.untilMs - 1 })).toBe('late');
+			expect(await leases.renew(A, { roomId: 'hall', epoch: taken.epoch, reclaimUntilMs: NEVER })).toMatchObject({ state: 'held' });
+		});
+
 		it('gives a room that was released to the next at once', async () => {
 			const epoch = await epochTakenBy(A);
 			expect(await leases.release(A, 'hall', epoch)).toBe(true);
 			expect(await leases.release(A, 'hall', epoch), 'twice').toBe(false);
-			expect(await leases.claim(B, 'hall', 0)).toMatchObject({ taken: true, epoch: epoch + 1, previous: 'a' });
+			expect(await claim(B, 'hall', 0)).toMatchObject({ taken: true, epoch: epoch + 1, previous: 'a' });
 		});
 
 		it('does not revive a released lease by a renewal that was long on its way', async () => {
 			const epoch = await epochTakenBy(A);
 			await leases.release(A, 'hall', epoch);
 			expect(await leases.renew(A, { roomId: 'hall', epoch, reclaimUntilMs: ALWAYS })).toMatchObject({ state: 'lost' });
-			expect(await leases.claim(B, 'hall', 0)).toMatchObject({ taken: true });
+			expect(await claim(B, 'hall', 0)).toMatchObject({ taken: true });
 		});
 
 		it.each([
@@ -117,7 +128,7 @@ export function describeLeaseStore(name: string, make: () => Promise<LeaseStoreU
 		])('does not let %s release a lease', async (_, holder, further) => {
 			const epoch = await epochTakenBy(A);
 			expect(await leases.release(holder, 'hall', epoch + further)).toBe(false);
-			expect(await leases.claim(B, 'hall', 0)).toMatchObject({ taken: false });
+			expect(await claim(B, 'hall', 0)).toMatchObject({ taken: false });
 		});
 
 		it('goes above every epoch the claimant has heard of', async () => {
@@ -137,16 +148,16 @@ export function describeLeaseStore(name: string, make: () => Promise<LeaseStoreU
 		});
 
 		it('puts a lost lease back with its epoch while nobody else can have had it, and later not', async () => {
-			const claim = await leases.claim(A, 'hall', 0);
-			if (!claim.taken) throw new Error('refused');
+			const taken = await claim(A, 'hall', 0);
+			if (taken === 'late' || !taken.taken) throw new Error('refused');
 			await store.flush();
-			expect(await leases.renew(A, { roomId: 'hall', epoch: claim.epoch, reclaimUntilMs: claim.untilMs })).toMatchObject({ state: 'held' });
-			expect(await leases.claim(B, 'hall', 0)).toMatchObject({ taken: false, epoch: claim.epoch });
+			expect(await leases.renew(A, { roomId: 'hall', epoch: taken.epoch, reclaimUntilMs: taken.untilMs })).toMatchObject({ state: 'held' });
+			expect(await claim(B, 'hall', 0)).toMatchObject({ taken: false, epoch: taken.epoch });
 			await store.untilExpired();
 			await store.flush();
-			const late = await leases.renew(A, { roomId: 'hall', epoch: claim.epoch, reclaimUntilMs: claim.untilMs });
+			const late = await leases.renew(A, { roomId: 'hall', epoch: taken.epoch, reclaimUntilMs: taken.untilMs });
 			if (late.state !== 'missing') throw new Error(`it is ${late.state}`);
-			expect(await leases.renew(A, { roomId: 'hall', epoch: claim.epoch, reclaimUntilMs: late.nowMs + 60_000 })).toMatchObject({ state: 'held' });
+			expect(await leases.renew(A, { roomId: 'hall', epoch: taken.epoch, reclaimUntilMs: late.nowMs + 60_000 })).toMatchObject({ state: 'held' });
 		});
 
 		it('lets the higher epoch win when an older state has come back', async () => {

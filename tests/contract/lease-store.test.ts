@@ -50,7 +50,7 @@ describe('on a real redis-server', () => {
 		await server.flush();
 		const redis = await openConnection(server.url);
 		try {
-			await new RedisLeaseStore(redis).claim({ nodeId: 'a', incarnation: 'first-run' }, 'hall', 0);
+			await new RedisLeaseStore(redis).claim({ nodeId: 'a', incarnation: 'first-run' }, { roomId: 'hall', knownEpoch: 0, notAfterMs: Number.MAX_SAFE_INTEGER });
 			await new RedisHeartbeatStore(redis, randomUUID).beat(aReport('a', 1));
 			const keys = (await server.cli('KEYS', '*')).split('\n');
 			expect(keys.toSorted()).toEqual(['rostrum:{nodes}:generation', 'rostrum:{nodes}:reports', 'rostrum:{r:hall}:home']);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LeaseProcess } from '../support/cluster/lease-process.ts';
 import { figure } from '../support/figure.ts';
@@ -19,6 +20,8 @@ describe('homes of rooms, in processes of their own over a real redis-server', (
 		home = first.node;
 		({ epoch } = first.gained);
 		others = nodes.filter((node) => node !== home);
+		// It told with its next heartbeat; before that they may try, too.
+		for (const other of others) while ((await other.ask('hall')).home !== home.nodeId) await delay(20);
 	});
 	afterEach(async () => {
 		await Promise.all(nodes.map((node) => node.kill()));
@@ -87,12 +90,12 @@ describe('homes of rooms, in processes of their own over a real redis-server', (
 		redis.pause();
 		await Promise.all(nodes.map((node) => node.event('redis', hungMs)));
 		// The lease has run out by now.
-		await new Promise((resolve) => setTimeout(resolve, 2_500));
+		await delay(2_500);
 		expect(await home.ask('hall')).toMatchObject({ epoch });
 		const backMs = performance.now();
 		redis.resume();
 		await Promise.all(nodes.map((node) => node.event('redis', backMs)));
-		await new Promise((resolve) => setTimeout(resolve, 2_500));
+		await delay(2_500);
 		expect(await home.ask('hall')).toMatchObject({ epoch, home: home.nodeId });
 		for (const other of others) expect(other.has('gained')).toBe(false);
 	});

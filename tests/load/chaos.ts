@@ -14,7 +14,7 @@ const { values } = parseArgs({
 	options: {
 		json: { type: 'string' },
 		listeners: { type: 'string', default: '300' },
-		clients: { type: 'string', default: '2' },
+		clients: { type: 'string', default: '5' },
 		only: { type: 'string' },
 		short: { type: 'boolean', default: false },
 	},

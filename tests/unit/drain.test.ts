@@ -229,6 +229,7 @@ describe('a drain', () => {
 		expect(fleet.homesHere).toEqual([]);
 		expect(fleet.asked.map(({ roomId }) => roomId)).toEqual(['launch', 'other']);
 		expect(fleet.drain.progress()).toMatchObject({ state: 'drained', listenersNow: 0, homesLeft: 0, moving: 1 });
+		expect(fleet.drain.askedTotal).toBe(600);
 		await fleet.drain.whenOver();
 	});
 
@@ -252,6 +253,7 @@ describe('a drain', () => {
 		await fleet.run(3_000);
 		const left = fleet.on();
 		expect(left).toBeGreaterThan(0);
+		expect(fleet.drain.askedTotal).toBe(200 - left);
 		await fleet.run(60_000);
 		expect(fleet.on()).toBe(left);
 		expect(fleet.ended).toEqual([]);

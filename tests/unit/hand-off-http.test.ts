@@ -31,7 +31,7 @@ const sessionsOf = (node: HttpNode) => [...node.media.sessions].map(([id, { room
 describe('where nodes have addresses of their own', () => {
 	beforeEach(async () => {
 		await start(true);
-		first.seat = { nodeId: 'b', publicUrl: `${second.origin}/`, why: 'a is fuller' };
+		first.seat = { nodeId: 'b', publicUrl: `${second.origin}/`, why: 'fuller' };
 	});
 
 	it('a listener is sent to the better one, and served there', async () => {
@@ -65,7 +65,7 @@ describe('where nodes have addresses of their own', () => {
 	});
 
 	it('whoever was sent on is not sent on again', async () => {
-		second.seat = { nodeId: 'a', publicUrl: first.origin, why: 'b is fuller now' };
+		second.seat = { nodeId: 'a', publicUrl: first.origin, why: 'fuller' };
 		expect((await listen(first, '', { redirect: 'follow' })).status).toBe(201);
 		expect(sessionsOf(second)).toHaveLength(1);
 		second.media.failure = new DomainError('no_capacity', 'full', { retryAfterSeconds: 3 });
@@ -116,7 +116,7 @@ describe('where nodes have addresses of their own', () => {
 describe('where all have one address', () => {
 	beforeEach(async () => {
 		await start(false);
-		first.seat = { nodeId: 'b', why: 'a is fuller' };
+		first.seat = { nodeId: 'b', why: 'fuller' };
 	});
 
 	it('the offer is forwarded to the better node, and its answer comes back', async () => {
@@ -131,14 +131,14 @@ describe('where all have one address', () => {
 	});
 
 	it('forwarding goes no further, whatever the other node thinks', async () => {
-		second.seat = { nodeId: 'a', why: 'b is fuller' };
+		second.seat = { nodeId: 'a', why: 'fuller' };
 		expect((await listen(first)).status).toBe(201);
 		expect([sessionsOf(first).length, sessionsOf(second).length]).toEqual([0, 1]);
 		expect([first.told, second.told]).toEqual([[], ['took a']]);
 	});
 
 	it('an address that several share is no address to be sent to', async () => {
-		first.seat = { nodeId: 'b', publicUrl: 'https://rooms.example.org', why: 'a is fuller' };
+		first.seat = { nodeId: 'b', publicUrl: 'https://rooms.example.org', why: 'fuller' };
 		expect((await listen(first)).status).toBe(201);
 		expect(sessionsOf(second)).toHaveLength(1);
 	});

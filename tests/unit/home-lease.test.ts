@@ -69,6 +69,23 @@ describe('the home of a room', () => {
 		expect(simulation.agreed).toBe(true);
 	});
 
+	it('is taken at once by a node that is told to, and by no other', async () => {
+		const [taker, third] = others as [SimulatedNode, SimulatedNode];
+		const refused = third.leases.takeHome('hall', taker.nodeId).catch((error: unknown) => error);
+		await simulation.run(100);
+		expect(await refused, 'the home has not given it up').toMatchObject({ code: 'not_home' });
+		const released = home.leases.release('hall');
+		await simulation.run(50);
+		await released;
+		// Its last heartbeat still says that the room lives there.
+		expect(taker.registry.homeOf('hall')?.nodeId).toBe(home.nodeId);
+		const taken = taker.leases.takeHome('hall', home.nodeId);
+		await simulation.run(50);
+		expect(taker.leases.epochOf('hall')).toBe(await taken);
+		await simulation.run(1_500);
+		expect(simulation.agreed).toBe(true);
+	});
+
 	it('stops being home before it can do any harm when it was asleep for too long', async () => {
 		home.pause();
 		expect(await simulation.until(anotherIsHome, TAKEOVER_MS + 500)).toBeDefined();
@@ -81,6 +98,57 @@ describe('the home of a room', () => {
 		expect(events(home)).toContain('lost hall: fenced');
 		expect(simulation.violations).toEqual([]);
 		expect(simulation.agreed).toBe(true);
+	});
+
+	it('is not sure of anything after a long sleep, even if Redis was away for it before', async () => {
+		home.cutOffFromRedis = true;
+		await simulation.run(5_000);
+		expect(home.leases.epochOf('hall'), 'the others renew it').toBeDefined();
+		home.pause();
+		expect(await simulation.until(anotherIsHome, TAKEOVER_MS + 2_000)).toBeDefined();
+		home.state = 'running';
+		expect(home.leases.epochOf('hall')).toBeUndefined();
+	});
+
+	it('does not take a connection that broke in its sleep for Redis’ absence', async () => {
+		home.pause();
+		expect(await simulation.until(anotherIsHome, TAKEOVER_MS + 500)).toBeDefined();
+		simulation.redisAway = 'refuses';
+		home.isolated = true;
+		home.resume();
+		for (let look = 0; look < 15; look++) {
+			await simulation.run(100);
+			expect(home.leases.epochOf('hall')).toBeUndefined();
+		}
+		simulation.redisAway = undefined;
+		await simulation.run(1_000);
+		expect(events(home)).toContain('lost hall: fenced');
+	});
+
+	it('does not count an answer from before its sleep, whenever that began', { timeout: 60_000 }, async () => {
+		for (let offsetMs = 0; offsetMs < 500; offsetMs += 5) {
+			await begin(2);
+			simulation.onlyOneMayBeCertain = true;
+			await simulation.run(offsetMs);
+			home.pause();
+			expect(await simulation.until(anotherIsHome, TAKEOVER_MS + 500)).toBeDefined();
+			home.resume();
+			await simulation.run(600);
+			expect(simulation.violations, `asleep after ${offsetMs} ms`).toEqual([]);
+		}
+	});
+
+	it('does not put a lease back after a long sleep and a flush: others may have had it', async () => {
+		home.pause();
+		await simulation.until(anotherIsHome, TAKEOVER_MS + 500);
+		for (const other of others) other.die();
+		simulation.store.flush();
+		const before = simulation.accepted.at(-1)!;
+		home.resume();
+		await simulation.run(6_000);
+		expect(events(home)).toContain('lost hall: fenced');
+		expect(home.leases.epochOf('hall'), 'anew').toBeGreaterThan(before.epoch);
+		expect(simulation.violations).toEqual([]);
 	});
 
 	it('goes on being home after a short sleep', async () => {
@@ -158,6 +226,29 @@ describe('the home of a room', () => {
 		await simulation.run(1_900);
 		expect(anotherIsHome()).toBe(false);
 		expect(await simulation.until(anotherIsHome, 2_000)).toBeDefined();
+	});
+
+	// The bar of a long outage, on the virtual clock: ten minutes of beats are really run. What rooms and stages make of the
+	// flush is tested on a real Redis in tests/contract and tests/cluster.
+	it.each(['refuses', 'hangs'] as const)('lives through ten minutes in which Redis %s, and a flush before it is back', { timeout: 60_000 }, async (how) => {
+		const epoch = home.leases.epochOf('hall');
+		simulation.redisAway = how;
+		for (let minute = 0; minute < 10; minute++) {
+			await simulation.run(60_000);
+			expect(home.leases.epochOf('hall'), `after ${minute + 1} minutes`).toBe(epoch);
+			expect(anotherIsHome()).toBe(false);
+			for (const node of simulation.nodes) expect(node.registry.nodes(), 'all see all, past Redis').toHaveLength(simulation.nodes.length);
+		}
+		simulation.store.flush();
+		simulation.redisAway = undefined;
+		expect(await simulation.until(() => simulation.store.homes.get('hall')?.epoch === epoch, 5_000), 'the home puts its lease back').toBeDefined();
+		await simulation.run(10_000);
+		expect(simulation.agreed).toBe(true);
+		expect(home.leases.epochOf('hall')).toBe(epoch);
+		for (const node of simulation.nodes) {
+			expect(events(node).filter((event) => event.startsWith('lost hall') || event.startsWith('down '))).toEqual([]);
+			expect(events(node)).toContain('redis lost');
+		}
 	});
 
 	it('is found or made by whoever asks, and there is only one', async () => {

@@ -133,7 +133,15 @@ export class ClusterRoomStore extends EventEmitter<ClusterRoomStoreEvents> imple
 			if (madeAtMs !== undefined) await this.#replica.bury(roomId, madeAtMs, this.#now());
 			this.#copies.forget(roomId);
 		};
-		return this.#write(roomId, { inRedis: async () => this.#redis.removeRoom(roomId, await createdAtMs()), copy: bury, alone: bury });
+		return this.#write(roomId, {
+			inRedis: async () => {
+				// One that was only just made elsewhere: known first, so that its tombstone holds when the news of it comes late.
+				if ((await createdAtMs()) === undefined) await this.#reconciler.refresh(roomId);
+				await this.#redis.removeRoom(roomId, await createdAtMs());
+			},
+			copy: bury,
+			alone: bury,
+		});
 	}
 
 	getRoom(roomId: string): Promise<Room | undefined> {

@@ -38,9 +38,15 @@ export class Audience {
 		this.room = room;
 	}
 
+	/** The speaker has a process alone, if there are more: joins are work, and a speaker who is held up is heard by all. */
+	get #listenerClients() {
+		const [first, ...others] = this.#cluster.clients;
+		return others.length > 0 || first === undefined ? others : [first];
+	}
+
 	/** More listeners, who come to all nodes in turn, or all to one; resolves when all hear. @returns ms to connect, of each */
 	async gather(count: number, at?: string): Promise<number[]> {
-		const { clients } = this.#cluster;
+		const clients = this.#listenerClients;
 		const baseUrls = at === undefined ? this.#cluster.running.map(({ base }) => base) : [this.#cluster.node(at).base];
 		const shares = clients.map((_, index) => Math.floor((count + index) / clients.length));
 		const joined = await Promise.all(clients.map((client, index) => client.ask('listen', { room: this.room, baseUrls, count: shares[index] ?? 0, withinMs: GATHER_MS })));

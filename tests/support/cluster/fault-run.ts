@@ -4,6 +4,7 @@ import type { ListenerReport } from './client-protocol.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { monotonicMs } from './monotonic.ts';
 import { percentile } from './percentile.ts';
+import { treeOf } from './room-tree.ts';
 import type { RostrumCluster } from './rostrum-cluster.ts';
 
 /** What a fault is done to. */
@@ -15,6 +16,8 @@ export interface Scene {
 	others: readonly [ClusterNode, ClusterNode, ...ClusterNode[]];
 	/** As they were just before. */
 	before: readonly ListenerReport[];
+	/** Edge → where its link begins, see `treeOf`. */
+	tree: ReadonlyMap<string, string>;
 	note: (text: string) => void;
 }
 
@@ -32,8 +35,9 @@ export interface Fault {
 	mend?: (scene: Scene) => Promise<void>;
 	/** What else must be so in the end; throws when it is not. */
 	check?: (scene: Scene) => Promise<void>;
-	/** Watched at least so long before `mend` and again after it. */
+	/** Watched so long before `mend`, or at least so long if there is nothing to mend. */
 	watchMs: number;
+	/** Watched at least so long after `mend`. */
 	mendedMs?: number;
 	bars: FaultBars;
 }
@@ -47,6 +51,10 @@ export interface FaultBars {
 	behindGapMs?: number;
 	/** Those on the dead thing hear again so soon after they noticed, p95. */
 	backP95Ms?: number;
+	/** Those on the dead thing have another session so soon after they noticed, p95: where the speaker has to come back, too. */
+	rejoinedP95Ms?: number;
+	/** Greatest gap of those on the dead thing. */
+	deadGapMs?: number;
 }
 
 export interface FaultFigures {
@@ -61,8 +69,10 @@ export interface FaultFigures {
 	healMs: number;
 	/** Listeners on the dead thing. */
 	affected: number;
-	/** From noticing to hearing again, of those. */
+	/** From noticing to hearing again, and to having another session, of those. */
 	backP95Ms: number;
+	rejoinedP95Ms: number;
+	affectedGapP99Ms: number;
 	behind: number;
 	behindGapP99Ms: number;
 	others: number;
@@ -97,16 +107,23 @@ export async function runFault(fault: Fault, cluster: RostrumCluster, audience: 
 	await audience.mark();
 	await sleep(CALM_MS);
 	const calm = await audience.report();
-	const scene: Scene = { cluster, audience, home, others: [first, second, ...more], before: calm.listeners, note: (text) => notes.push(text) };
+	const scene: Scene = { cluster, audience, home, others: [first, second, ...more], before: calm.listeners, tree: await treeOf(cluster, audience.room), note: (text) => notes.push(text) };
 	await audience.mark();
 	const struckAtMs = monotonicMs();
 	const struck = await fault.strike(scene);
-	await untilHealed(audience, fault.watchMs, notes, 'after the fault');
 	if (fault.mend) {
+		await sleep(fault.watchMs);
+		const { listeners, atMs } = await audience.report();
+		const deaf = listeners.filter((listener) => !hearsNow(listener, atMs));
+		if (deaf.length > 0) {
+			notes.push(`${deaf.length} hear nothing before it is mended: ${[...new Set(deaf.map(({ shard }) => shard))].join(', ')}`);
+		}
 		const mendedAtMs = monotonicMs();
 		await fault.mend(scene);
 		notes.push(`mended after ${Math.round(mendedAtMs - struckAtMs)} ms`);
 		await untilHealed(audience, fault.mendedMs ?? 2_000, notes, 'after it was mended');
+	} else {
+		await untilHealed(audience, fault.watchMs, notes, 'after the fault');
 	}
 	const report = await audience.report();
 	const figures = figuresOf(fault, struck, calm, report, struckAtMs, notes);
@@ -161,6 +178,8 @@ function figuresOf(fault: Fault, struck: Struck, calm: AudienceReport, { listene
 		healMs: Math.round(Math.max(0, healedAtMs - struckAtMs)),
 		affected: groups.dead.length,
 		backP95Ms: p(groups.dead.flatMap((listener) => backMs(listener, atMs)), 0.95),
+		rejoinedP95Ms: p(groups.dead.flatMap(({ losses }) => losses.map(({ noticedAtMs, backAtMs }) => (backAtMs ?? atMs) - noticedAtMs)), 0.95),
+		affectedGapP99Ms: p(gaps(groups.dead), 0.99),
 		behind: groups.behind.length,
 		behindGapP99Ms: p(gaps(groups.behind), 0.99),
 		others: groups.others.length,
@@ -196,6 +215,8 @@ function missedBars({ bars }: Fault, figures: FaultFigures, deadStillDeaf: boole
 	bar('ms of speech missing for those not on the dead thing:', figures.othersMissingMs, bars.othersMissingMs);
 	bar('ms without sound of those behind the dead thing, p99:', figures.behindGapP99Ms, bars.behindGapMs);
 	bar('ms until listeners of the dead thing were back, p95:', figures.backP95Ms, bars.backP95Ms);
+	bar('ms until listeners of the dead thing had another session, p95:', figures.rejoinedP95Ms, bars.rejoinedP95Ms);
+	bar('ms without sound of those on the dead thing, p99:', figures.affectedGapP99Ms, bars.deadGapMs);
 	if (figures.listeners === 0 || deadStillDeaf || figures.notes.some((note) => note.includes('do not hear'))) {
 		missed.push('not everybody hears in the end');
 	}

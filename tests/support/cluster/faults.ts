@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ListenerReport } from './client-protocol.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { type Fault, type FaultBars, INAUDIBLE_MS, type Scene } from './fault-run.ts';
-import { relayShardOf } from './room-tree.ts';
+import { relayOf, wayToOrigin } from './room-tree.ts';
 
 const on = (node: ClusterNode) => (listener: ListenerReport) => listener.shard.startsWith(`${node.name}.`);
 const nobody = () => false;
@@ -10,8 +10,9 @@ const nobody = () => false;
 /** Issue's bars: "other faults 0 gap for those not on the dead thing". */
 const NO_GAP: FaultBars = { othersGapMs: INAUDIBLE_MS, othersMissingMs: 0 };
 const BACK: Pick<FaultBars, 'backP95Ms'> = { backP95Ms: 3_000 };
-const STAGE_GAP_MS = 1_000;
 const HOME_GAP_MS = 5_000;
+const HOME_DIES: FaultBars = { othersGapMs: HOME_GAP_MS, deadGapMs: HOME_GAP_MS, rejoinedP95Ms: 3_000 };
+const STAGE_GAP_MS = 1_000;
 
 /** Exactly one node thinks that it is the room's home, and all others agree. */
 async function oneHome({ cluster, audience, note }: Scene): Promise<void> {
@@ -38,15 +39,26 @@ async function homeStayed(scene: Scene): Promise<void> {
 	}
 }
 
-/** The listener shard with most listeners, on another host than the home. */
-async function busiestShard({ before, home }: Scene): Promise<string> {
+/** Listeners whose programme comes through something that is dead. */
+const through = ({ tree }: Scene, isDead: (shardOrOrigin: string) => boolean) => (listener: ListenerReport) =>
+	wayToOrigin(tree, listener.shard).slice(1).some(isDead);
+
+const nodeOf = (shard: string): string => shard.split('.')[0] ?? '';
+
+/** The listener shard with most listeners of those that nobody hangs on, preferably on another host than the home. */
+function busiestLeaf({ before, home, tree }: Scene): string {
 	const counts = new Map<string, number>();
 	for (const { shard } of before) {
-		if (!on(home)({ shard } as ListenerReport)) {
-			counts.set(shard, (counts.get(shard) ?? 0) + 1);
-		}
+		counts.set(shard, (counts.get(shard) ?? 0) + 1);
 	}
-	return [...counts].toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? '';
+	const relays = new Set(tree.values());
+	const leaves = [...counts.keys()].filter((shard) => !relays.has(shard));
+	const away = (shard: string) => (nodeOf(shard) === home.name ? 0 : 1);
+	const [shard] = leaves.toSorted((a, b) => away(b) - away(a) || (counts.get(b) ?? 0) - (counts.get(a) ?? 0));
+	if (shard === undefined) {
+		throw new Error(`no leaf in the tree ${JSON.stringify([...tree])}`);
+	}
+	return shard;
 }
 
 async function killListenerShard(scene: Scene, shard: string): Promise<void> {
@@ -63,7 +75,7 @@ export interface FaultTimes {
 }
 
 /** Short: what the suite has time for. */
-export const SHORT_TIMES: FaultTimes = { redisAwayMs: 5_000, pausedMs: 6_000, cutMs: 5_000 };
+export const SHORT_TIMES: FaultTimes = { redisAwayMs: 5_000, pausedMs: 6_000, cutMs: 7_000 };
 export const FULL_TIMES: FaultTimes = { redisAwayMs: 15_000, pausedMs: 6_000, cutMs: 10_000 };
 
 export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
@@ -78,7 +90,7 @@ export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
 			name: 'listener-shard',
 			what: 'kill -9 of a listener shard',
 			strike: async (scene) => {
-				const shard = await busiestShard(scene);
+				const shard = busiestLeaf(scene);
 				await killListenerShard(scene, shard);
 				return { dead: (listener) => listener.shard === shard };
 			},
@@ -101,11 +113,9 @@ export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
 			name: 'relay',
 			what: 'kill -9 of a listener shard that others get the programme from',
 			strike: async (scene) => {
-				const relay = await relayShardOf(scene.cluster, scene.audience.room);
-				scene.note(`behind it: ${relay.behind.join(', ')}`);
-				await killListenerShard(scene, relay.shard);
-				const behind = new Set(relay.behind);
-				return { dead: ({ shard }) => shard === relay.shard, behind: ({ shard }) => behind.has(shard) };
+				const relay = relayOf(scene.tree);
+				await killListenerShard(scene, relay);
+				return { dead: ({ shard }) => shard === relay, behind: through(scene, (shard) => shard === relay) };
 			},
 			check: homeStayed,
 			watchMs: 4_000,
@@ -175,9 +185,12 @@ export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
 		{
 			name: 'network-home-node',
 			what: 'network cut between the home and one other host',
-			strike: async ({ cluster, home, others }) => {
+			strike: async (scene) => {
+				const { cluster, home, others, tree } = scene;
 				cluster.network.cut(home.name, others[0].name);
-				return { dead: nobody, behind: on(others[0]) };
+				const ends = [home.name, others[0].name].toSorted().join();
+				const crosses = (shard: string) => wayToOrigin(tree, shard).some((hop, index, way) => index > 0 && [nodeOf(hop), nodeOf(way[index - 1] ?? '')].toSorted().join() === ends);
+				return { dead: nobody, behind: ({ shard }) => crosses(shard) };
 			},
 			mend: async ({ cluster, home, others }) => cluster.network.heal(home.name, others[0].name),
 			check: homeStayed,
@@ -187,20 +200,22 @@ export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
 		{
 			name: 'node-process',
 			what: 'kill -9 of the node process of a host that is not the home',
-			strike: async ({ others }) => {
-				await others[0].killProcess();
-				return { dead: on(others[0]) };
+			strike: async (scene) => {
+				const [victim] = scene.others;
+				await victim.killProcess();
+				return { dead: on(victim), behind: through(scene, (shard) => nodeOf(shard) === victim.name) };
 			},
 			check: homeStayed,
 			watchMs: 4_500,
-			bars: { ...NO_GAP, ...BACK },
+			bars: { ...NO_GAP, ...BACK, behindGapMs: HOME_GAP_MS },
 		},
 		{
 			name: 'paused-home',
 			what: `the home's node process stopped for ${pausedMs / 1_000} s (SIGSTOP, SIGCONT)`,
 			strike: async ({ home }) => {
 				home.pause('process');
-				return { dead: nobody };
+				// Its shards go on, but nobody is there to link them to the new origin: they give it up and send their listeners elsewhere.
+				return { dead: on(home) };
 			},
 			mend: async (scene) => {
 				scene.home.resume();
@@ -211,7 +226,7 @@ export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
 			check: homeMoved,
 			watchMs: pausedMs,
 			mendedMs: 2_000,
-			bars: { othersGapMs: HOME_GAP_MS },
+			bars: { othersGapMs: HOME_GAP_MS, deadGapMs: HOME_GAP_MS },
 		},
 		{
 			name: 'home-process',
@@ -222,7 +237,7 @@ export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
 			},
 			check: homeMoved,
 			watchMs: 5_500,
-			bars: { othersGapMs: HOME_GAP_MS, ...BACK },
+			bars: HOME_DIES,
 		},
 		{
 			name: 'home-host',
@@ -233,7 +248,7 @@ export function faults({ redisAwayMs, pausedMs, cutMs }: FaultTimes): Fault[] {
 			},
 			check: homeMoved,
 			watchMs: 5_500,
-			bars: { othersGapMs: HOME_GAP_MS, ...BACK },
+			bars: HOME_DIES,
 		},
 	];
 }

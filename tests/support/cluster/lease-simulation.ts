@@ -16,7 +16,7 @@ const silent = pino({ level: 'silent' });
 
 /** Promise chains in the code under test are shorter than that. */
 async function settle(): Promise<void> {
-	for (let turn = 0; turn < 40; turn++) await undefined;
+	for (let turn = 0; turn < 40; turn++) await Promise.resolve();
 }
 
 export interface AcceptedWrite {
@@ -223,6 +223,7 @@ export class SimulatedNode {
 		this.state = 'running';
 		this.incarnation = `${this.nodeId}-run-${++this.#runs}`;
 		const { nodeId, incarnation, clock } = this;
+		const startedAt = new Date(this.#simulation.storeNowMs).toISOString();
 		const simulation = this.#simulation;
 		const { store } = simulation;
 		const send = <T>(work: () => Promise<T>): Promise<T> => simulation.command(this, work);
@@ -243,7 +244,7 @@ export class SimulatedNode {
 		this.registry = NodeRegistry.create({
 			nodeId,
 			incarnation,
-			report: () => anOwnReport(nodeId, { homes: this.#homes(), draining: this.draining }),
+			report: () => anOwnReport(nodeId, { startedAt, homes: this.#homes(), draining: this.draining }),
 			store: heartbeats,
 			peers,
 			clock,
@@ -303,7 +304,7 @@ export class SimulatedNode {
 	async answer(name: PeerRequestName, params: unknown, from: string): Promise<unknown> {
 		if (name === 'ping') return { nodeId: this.nodeId, incarnation: this.incarnation, homes: this.leases.epochs };
 		if (name === 'heartbeat') return this.registry.onPeerHeartbeat((params as PeerParams<'heartbeat'>).report, from);
-		if (name === 'takeHome') return this.leases.ensure((params as PeerParams<'takeHome'>).roomId);
+		if (name === 'takeHome') return { epoch: await this.leases.takeHome((params as PeerParams<'takeHome'>).roomId, from) };
 		throw new DomainError('not_found', 'no such request');
 	}
 

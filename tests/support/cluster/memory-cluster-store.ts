@@ -1,6 +1,7 @@
 import type { NodeReport } from '../../../server/cluster/node-report.ts';
 import { type HeartbeatRound, type HeartbeatStore, REPORT_TTL_MS } from '../../../server/cluster/registry/heartbeat-store.ts';
 import {
+	type Claim,
 	type ClaimResult,
 	LEASE_TTL_MS,
 	type LeaseHolder,
@@ -47,8 +48,9 @@ export class MemoryClusterStore implements HeartbeatStore, LeaseStore {
 		return home === undefined || home.epoch < epoch || (home.epoch === epoch && home.nodeId === nodeId);
 	}
 
-	async claim({ nodeId, incarnation }: LeaseHolder, roomId: string, knownEpoch: number): Promise<ClaimResult> {
+	async claim({ nodeId, incarnation }: LeaseHolder, { roomId, knownEpoch, notAfterMs }: Claim): Promise<ClaimResult> {
 		const nowMs = this.#nowMs();
+		if (nowMs > notAfterMs) return 'late';
 		const home = this.homes.get(roomId);
 		const live = home !== undefined && home.untilMs > nowMs;
 		if (live && home.nodeId !== nodeId) return { taken: false, nodeId: home.nodeId, epoch: home.epoch, remainingMs: home.untilMs - nowMs };
@@ -92,7 +94,7 @@ export class MemoryClusterStore implements HeartbeatStore, LeaseStore {
 		if (!mine || !sameRun || (mine.report !== undefined && mine.beat < report.beat)) {
 			this.#reports.set(report.nodeId, { atMs: nowMs, incarnation: report.incarnation, beat: report.beat, report: structuredClone(report) });
 		}
-		const round: HeartbeatRound = { reports: [], left: [], generation: this.#generation, fresh, rival };
+		const round: HeartbeatRound = { reports: [], left: [], generation: this.#generation, nowMs, fresh, rival };
 		for (const [nodeId, { incarnation, report: other }] of this.#reports) {
 			if (nodeId === report.nodeId) continue;
 			if (other) round.reports.push(structuredClone(other));

@@ -9,16 +9,20 @@ export async function treeOf(cluster: RostrumCluster, room: string): Promise<Map
 	return new Map(edges.map(({ node, shard, upstream }) => [`${node}.${shard}`, upstream ? `${upstream.node}.${upstream.shard}` : 'nowhere']));
 }
 
-/** A shard that others hang on, with all that hang on it, directly or not. */
-export async function relayShardOf(cluster: RostrumCluster, room: string): Promise<{ shard: string; behind: string[] }> {
-	const tree = await treeOf(cluster, room);
-	const behindOf = (shard: string): string[] => {
-		const children = [...tree].filter(([, upstream]) => upstream === shard).map(([child]) => child);
-		return children.flatMap((child) => [child, ...behindOf(child)]);
-	};
-	const relays = [...tree.keys()].map((shard) => ({ shard, behind: behindOf(shard) })).filter(({ behind }) => behind.length > 0);
-	const [most] = relays.toSorted((a, b) => b.behind.length - a.behind.length);
-	if (!most) {
+/** Everything on the way from an edge to the origin, the edge itself first: shards, then `node.origin`. */
+export function wayToOrigin(tree: ReadonlyMap<string, string>, shard: string): string[] {
+	const way = [shard];
+	for (let next = tree.get(shard); next !== undefined && !way.includes(next); next = tree.get(next)) {
+		way.push(next);
+	}
+	return way;
+}
+
+/** A shard that most others hang on. @throws when none relays */
+export function relayOf(tree: ReadonlyMap<string, string>): string {
+	const behind = (shard: string) => [...tree.keys()].filter((other) => other !== shard && wayToOrigin(tree, other).includes(shard)).length;
+	const [most] = [...tree.keys()].filter((shard) => behind(shard) > 0).toSorted((a, b) => behind(b) - behind(a));
+	if (most === undefined) {
 		throw new Error(`no shard relays: ${JSON.stringify([...tree])}`);
 	}
 	return most;

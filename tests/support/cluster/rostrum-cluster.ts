@@ -18,7 +18,7 @@ export interface RostrumClusterOptions {
 	/** Hosts with a node each; those in `later` are not started at first. */
 	nodes?: readonly string[];
 	later?: readonly string[];
-	/** Client processes on the clients' host. */
+	/** Client processes on the clients' host (default 2): the first speaks, the others listen. */
 	clients?: number;
 	env?: Record<string, string>;
 	/** Whether people reach each node at a URL of its own (307), or all at one (forwarding inside). Default true. */
@@ -26,6 +26,9 @@ export interface RostrumClusterOptions {
 	/** One node without Redis. */
 	alone?: boolean;
 }
+
+/** A few heartbeats. */
+const TOLD_MS = 4_000;
 
 /** A cluster as a test sees it: hosts with a node each, Redis on a host of its own, clients on another. */
 export class RostrumCluster {
@@ -39,22 +42,30 @@ export class RostrumCluster {
 		const { alone = false, later = [] } = options;
 		const names = options.nodes ?? (alone ? ['node-a'] : NODES);
 		const network = ClusterNetwork.create({ hosts: [...names, REDIS, CLIENTS] });
+		const dataDir = mkdtempSync(path.join(tmpdir(), 'rostrum-cluster-'));
 		try {
 			const redis = alone ? undefined : await RedisServer.start({ host: network.address(REDIS), netns: network.netns(REDIS), port: REDIS_PORT });
-			const cluster = new RostrumCluster(options, names, network, redis);
+			const cluster = new RostrumCluster(options, names, network, redis, dataDir);
 			await Promise.all(names.filter((name) => !later.includes(name)).map((name) => cluster.node(name).start()));
 			await cluster.untilAllSeeAll();
 			return cluster;
 		} catch (error) {
 			network.close();
+			rmSync(dataDir, { recursive: true, force: true });
 			throw error;
 		}
 	}
 
-	private constructor({ clients = 1, env = {}, ownUrls = true, alone = false }: RostrumClusterOptions, names: readonly string[], network: ClusterNetwork, redis: RedisServer | undefined) {
+	private constructor(
+		{ clients = 2, env = {}, ownUrls = true, alone = false }: RostrumClusterOptions,
+		names: readonly string[],
+		network: ClusterNetwork,
+		redis: RedisServer | undefined,
+		dataDir: string,
+	) {
 		this.network = network;
 		this.redis = redis;
-		this.#dataDir = mkdtempSync(path.join(tmpdir(), 'rostrum-cluster-'));
+		this.#dataDir = dataDir;
 		this.clients = Array.from({ length: clients }, () => ClusterClient.start(network.netns(CLIENTS), network.address(CLIENTS)));
 		this.nodes = new Map(
 			names.map((name) => {
@@ -112,17 +123,20 @@ export class RostrumCluster {
 		if (this.redis === undefined) {
 			return asked;
 		}
-		const nodes = await this.seenBy(asked);
-		const claims = nodes.filter(({ homes }) => homes[room] !== undefined).toSorted((a, b) => (b.homes[room]?.epoch ?? 0) - (a.homes[room]?.epoch ?? 0));
-		const [home] = claims;
-		if (!home) {
-			throw new Error(`no home of ${room} among ${JSON.stringify(nodes.map(({ id, homes }) => [id, homes]))}`);
-		}
-		return this.node(home.id);
+		let home = '';
+		// What a node has become is in its next heartbeat.
+		await until(`${asked.name} knows the home of ${room}`, TOLD_MS, async () => {
+			const nodes = await this.seenBy(asked);
+			const claims = nodes.filter(({ homes }) => homes[room] !== undefined).toSorted((a, b) => (b.homes[room]?.epoch ?? 0) - (a.homes[room]?.epoch ?? 0));
+			home = claims[0]?.id ?? '';
+			return home !== '' || JSON.stringify(nodes.map(({ id, homes }) => [id, homes]));
+		});
+		return this.node(home);
 	}
 
 	/** Which of the running nodes each says of itself that it is the room's home. One, ever. */
 	async claimants(room: string): Promise<string[]> {
+		await this.homeOf(room);
 		const claims = await Promise.all(
 			this.running.map(async (node) => {
 				const own = (await this.seenBy(node)).find(({ self }) => self);
