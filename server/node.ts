@@ -165,17 +165,32 @@ export class RostrumNode {
 
 	/** How long `drain` may take: nothing where there is nobody to take over. */
 	get drainMs(): number {
-		const others = this.membership?.view.nodes().some(({ nodeId, draining }) => nodeId !== this.nodeId && !draining);
-		return others === true ? this.#drainMs : 0;
+		return this.#hasTakers ? this.#drainMs : 0;
 	}
 
-	/** Moves listeners and rooms to other nodes. Resolves when all are gone, or at the deadline. */
+	/** Moves listeners and rooms to other nodes. Resolves when all are gone, at the deadline, or when no node is left that could take them. */
 	async drain(): Promise<void> {
 		const deadlineMs = this.drainMs;
-		if (deadlineMs > 0) {
-			this.#parts.drain.start({ deadlineMs });
-			await this.#parts.drain.whenOver();
+		const view = this.membership?.view;
+		if (deadlineMs === 0 || !view) {
+			return;
 		}
+		const { promise: nobodyLeft, resolve } = Promise.withResolvers<void>();
+		const look = () => {
+			if (!this.#hasTakers) {
+				this.log.info('no node is left to move anybody to');
+				resolve();
+			}
+		};
+		view.on('beat', look).on('nodeDown', look);
+		this.#parts.drain.start({ deadlineMs });
+		await Promise.race([this.#parts.drain.whenOver(), nobodyLeft]);
+		view.off('beat', look).off('nodeDown', look);
+	}
+
+	/** Whole clusters are shut down, too: nodes that are leaving themselves take nobody. */
+	get #hasTakers(): boolean {
+		return this.membership?.view.nodes().some(({ nodeId, draining }) => nodeId !== this.nodeId && !draining) === true;
 	}
 
 	/** Tells everybody, refuses newcomers, and is gone by the deadline. Idempotent. */

@@ -167,4 +167,11 @@ describe('two nodes and one room', () => {
 	it('a rebalance of a fleet that is even enough asks nobody', async () => {
 		expect(await b.json('POST', '/v1/admin/rebalance')).toMatchObject({ moves: [] });
 	});
+
+	it('end within seconds when the whole cluster is stopped at once, for nobody is left to drain to', async () => {
+		const startedAtMs = performance.now();
+		expect(await Promise.all([a.stop(), b.stop()])).toEqual([0, 0]);
+		// A drain that waits for takers lasts a minute.
+		expect(performance.now() - startedAtMs).toBeLessThan(20_000);
+	});
 });
