@@ -12,10 +12,10 @@ import type { ShardReport } from '../cluster/node-report.ts';
 import type { EdgeRef, EndOfLink, UpstreamRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
 import { type AutoPacking, choosePackingMs } from '../placement/packing-policy.ts';
-import { placeListener } from '../placement/place-listener.ts';
 import type { Room } from '../rooms/room.ts';
 import type { LinkBroker } from './link-broker.ts';
 import { media } from './media-error.ts';
+import { NodeShards, noCapacity } from './node-shards.ts';
 import type { RoomMedia, RoomMediaEvents, SessionCreated } from './room-media.ts';
 import type { RelinkCounts } from './room-edges.ts';
 import { RoomProgramme } from './room-programme.ts';
@@ -37,20 +37,6 @@ export interface ProgrammesOptions {
 	log: Logger;
 }
 
-/** What this node knows of a listener shard between two of its reports. */
-interface ListenerShard {
-	listeners: number;
-	joining: number;
-	/** Room → listeners. */
-	rooms: Map<string, number>;
-	/** Room → joins under way. */
-	readonly joiningRooms: Map<string, number>;
-	/** Takes nobody new. */
-	draining: boolean;
-	packetsPerSecond: number;
-	packetsSentTotal: number;
-}
-
 interface RoomEntry {
 	readonly programme: RoomProgramme;
 	packing: Room['packingMs'];
@@ -66,14 +52,11 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	readonly #supervisor: Supervisor;
 	readonly #log: Logger;
 	readonly #rooms = new Map<string, RoomEntry>();
-	readonly #listenerShards = new Map<number, ListenerShard>();
-	readonly #drainingStageShards = new Set<number>();
+	readonly #shards: NodeShards;
 	readonly #broker: LinkBroker;
-	readonly #counts = new Map<string, number>();
+	#counts = new Map<string, number>();
 	readonly #relinks: RelinkCounts = { told: 0, stalled: 0, node_down: 0, unknown: 0, failed: 0 };
 	readonly #timer: NodeJS.Timeout;
-	/** Listeners for whom there was no shard since this was last logged. */
-	#turnedAway = 0;
 	#closed = false;
 
 	static create(options: ProgrammesOptions): Programmes {
@@ -86,11 +69,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		this.#supervisor = options.supervisor;
 		this.#log = options.log.child({ part: 'programme' });
 		this.#broker = options.broker(this);
-		for (const { index, role } of this.#supervisor.slots) {
-			if (role === 'listener') {
-				this.#listenerShards.set(index, { listeners: 0, joining: 0, rooms: new Map(), joiningRooms: new Map(), draining: false, packetsPerSecond: 0, packetsSentTotal: 0 });
-			}
-		}
+		this.#shards = new NodeShards({ supervisor: this.#supervisor, maxListenersPerShard: options.maxListenersPerShard, log: this.#log });
 		this.#supervisor.on('shardUp', (_shard, _index, role) => {
 			if (role === 'stage') {
 				for (const { programme } of this.#rooms.values()) {
@@ -108,14 +87,12 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		if (room.maxListeners !== undefined && this.#seatsTaken(room.id) >= room.maxListeners) {
 			throw new DomainError('no_capacity', 'This room has as many listeners as its host allows.', { retryAfterSeconds: 10 });
 		}
-		const index = this.#place(room);
-		const state = this.#listenerShards.get(index);
+		const index = this.#shards.place(room.id);
 		const shard = this.#supervisor.shard(index);
-		if (!state || !shard) {
+		if (!shard) {
 			throw noCapacity();
 		}
-		state.joining++;
-		state.joiningRooms.set(room.id, (state.joiningRooms.get(room.id) ?? 0) + 1);
+		const place = this.#shards.reserve(index, room.id);
 		entry.joining++;
 		try {
 			return await media(async () => {
@@ -127,20 +104,13 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 					offer,
 					...(packingMs === undefined ? {} : { packingMs }),
 				});
-				state.listeners = listeners;
-				state.rooms.set(room.id, roomListeners);
+				place.seated(listeners, roomListeners);
 				return { sessionId, sdp, etag };
 			});
 		} catch (error) {
 			throw this.#rooms.get(room.id) === entry ? error : this.#over();
 		} finally {
-			state.joining--;
-			const left = (state.joiningRooms.get(room.id) ?? 1) - 1;
-			if (left > 0) {
-				state.joiningRooms.set(room.id, left);
-			} else {
-				state.joiningRooms.delete(room.id);
-			}
+			place.done();
 			entry.joining--;
 		}
 	}
@@ -267,8 +237,8 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	/** Makes an edge although nobody listens, for others to link to. Rejects with DomainError `no_capacity`, `room_ended`. */
 	async openRelay(roomId: string): Promise<EdgeRef> {
 		const { programme } = this.#known(roomId);
-		const known = programme.edges.shards.find((index) => this.#listenerShards.get(index)?.draining === false);
-		const index = known ?? this.#leastLoadedShard();
+		const known = programme.edges.shards.find((index) => this.#shards.isOpen(index));
+		const index = known ?? this.#shards.leastLoaded();
 		const shard = index === undefined ? undefined : this.#supervisor.shard(index);
 		if (index === undefined || !shard) {
 			throw noCapacity();
@@ -279,21 +249,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	/** A shard that drains takes no new listeners, a stage shard no new origins. @param shard undefined: all of the node */
 	setDraining(shard: number | undefined, draining: boolean): void {
-		for (const { index, role } of this.#supervisor.slots) {
-			if (shard !== undefined && shard !== index) {
-				continue;
-			}
-			const state = this.#listenerShards.get(index);
-			if (state) {
-				state.draining = draining;
-			} else if (role === 'stage') {
-				if (draining) {
-					this.#drainingStageShards.add(index);
-				} else {
-					this.#drainingStageShards.delete(index);
-				}
-			}
-		}
+		this.#shards.setDraining(shard, draining);
 	}
 
 	/** Rooms whose origin is on that stage shard. */
@@ -303,7 +259,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	/** Moves every origin off a stage shard to another one of this node; where there is none, they stay: nobody's sound is broken off for nothing. */
 	async moveOriginsOff(shard: number): Promise<void> {
-		const others = this.#supervisor.shards('stage').filter(({ assignment }) => assignment !== undefined && assignment.index !== shard && !this.#drainingStageShards.has(assignment.index));
+		const others = this.#supervisor.shards('stage').filter(({ assignment }) => assignment !== undefined && assignment.index !== shard && !this.#shards.isDraining(assignment.index));
 		if (others.length === 0) {
 			this.#log.warn({ shard, origins: this.originsOn(shard) }, 'origins stay where they are: this node has no other stage shard to take them');
 			return;
@@ -325,22 +281,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	/** This node's shards as its heartbeat tells of them. */
 	shardReports(): ShardReport[] {
-		return this.#supervisor.slots.map(({ index, role, alive }) => {
-			const state = this.#listenerShards.get(index);
-			const stats = this.#supervisor.shard(index)?.stats;
-			return {
-				index,
-				role,
-				alive,
-				draining: state?.draining ?? this.#drainingStageShards.has(index),
-				listeners: state?.listeners ?? 0,
-				joining: state?.joining ?? 0,
-				maxListeners: role === 'listener' ? this.#options.maxListenersPerShard : 0,
-				cpuRatio: Math.max(0, stats?.nodeCpuRatio ?? 0, stats?.workerCpuRatio ?? 0),
-				eventLoopLagMs: Math.max(0, stats?.eventLoopLagMs ?? 0),
-				packetsPerSecond: state?.packetsPerSecond ?? 0,
-			};
-		});
+		return this.#shards.reports();
 	}
 
 	/** How often edges here looked for another upstream since the start, and why. */
@@ -431,10 +372,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	/** Fresher than `listenersIn`: joins since the shards' last reports and joins under way count too. */
 	#seatsTaken(roomId: string): number {
-		let seats = this.#rooms.get(roomId)?.joining ?? 0;
-		for (const { rooms } of this.#listenerShards.values()) {
-			seats += rooms.get(roomId) ?? 0;
-		}
+		let seats = (this.#rooms.get(roomId)?.joining ?? 0) + this.#shards.listenersIn(roomId);
 		const { view, namesNode } = this.#options;
 		for (const { nodeId, rooms } of namesNode ? view.nodes() : []) {
 			seats += nodeId === view.nodeId ? 0 : (rooms[roomId] ?? 0);
@@ -448,49 +386,10 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	#isLeaving(nodeId: string, shard: number): boolean {
 		if (nodeId === this.#broker.nodeId) {
-			return this.#listenerShards.get(shard)?.draining ?? true;
+			return !this.#shards.isOpen(shard);
 		}
 		const node = this.#options.view.node(nodeId);
 		return node === undefined || node.draining || (node.shards.find(({ index }) => index === shard)?.draining ?? true);
-	}
-
-	#leastLoadedShard(): number | undefined {
-		return [...this.#listenerShards]
-			.filter(([index, { draining }]) => !draining && this.#supervisor.shard(index))
-			.toSorted(([, a], [, b]) => a.listeners + a.joining - b.listeners - b.joining)[0]?.[0];
-	}
-
-	#place(room: Room): number {
-		const placement = placeListener(
-			this.#supervisor.slots
-				.filter(({ role }) => role === 'listener')
-				.map(({ index, alive }) => {
-					const state = this.#listenerShards.get(index);
-					const stats = this.#supervisor.shard(index)?.stats;
-					return {
-						index,
-						alive,
-						draining: state?.draining ?? false,
-						listeners: state?.listeners ?? 0,
-						joining: state?.joining ?? 0,
-						maxListeners: this.#options.maxListenersPerShard,
-						cpuRatio: Math.max(stats?.nodeCpuRatio ?? 0, stats?.workerCpuRatio ?? 0),
-						eventLoopLagMs: stats?.eventLoopLagMs ?? 0,
-						packetsPerSecond: state?.packetsPerSecond ?? 0,
-						carriesRoom: (state?.rooms.get(room.id) ?? 0) > 0,
-					};
-				}),
-		);
-		if (this.#log.isLevelEnabled('trace')) {
-			this.#log.trace({ room: room.id, shard: placement.shard, passedOver: placement.passedOver }, 'placed a listener');
-		}
-		if (placement.shard === undefined) {
-			if (this.#turnedAway++ === 0) {
-				this.#log.warn({ room: room.id, passedOver: placement.passedOver }, 'no shard can take a listener');
-			}
-			throw noCapacity();
-		}
-		return placement.shard;
 	}
 
 	/** Rooms spread over stage shards: the one with the fewest origins, always counted afresh. */
@@ -502,7 +401,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				origins.set(shard, (origins.get(shard) ?? 0) + 1);
 			}
 		}
-		const rank = (shard: Shard) => (origins.get(shard) ?? 0) + (this.#drainingStageShards.has(shard.assignment?.index ?? -1) ? 1e6 : 0);
+		const rank = (shard: Shard) => (origins.get(shard) ?? 0) + (this.#shards.isDraining(shard.assignment?.index ?? -1) ? 1e6 : 0);
 		return this.#supervisor.shards('stage').toSorted((a, b) => rank(a) - rank(b))[0];
 	}
 
@@ -525,11 +424,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	#onShardDown(index: number): void {
-		const state = this.#listenerShards.get(index);
-		if (state) {
-			state.listeners = 0;
-			state.rooms.clear();
-		}
+		this.#shards.died(index);
 		for (const { programme } of this.#rooms.values()) {
 			if (programme.shardDown(index)) {
 				this.emit('originLost', { roomId: programme.roomId });
@@ -540,17 +435,9 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	#onShardEvent<N extends ShardEventName>(index: number, name: N, payload: ShardEvents[ShardEventName]): void {
 		switch (name) {
-			case 'shard.stats': {
-				const stats = payload as ShardEvents['shard.stats'];
-				const state = this.#listenerShards.get(index);
-				if (state) {
-					state.listeners = stats.listeners;
-					state.rooms = new Map(Object.entries(stats.rooms));
-					state.packetsPerSecond = Math.max(0, stats.packetsSentTotal - state.packetsSentTotal);
-					state.packetsSentTotal = stats.packetsSentTotal;
-				}
+			case 'shard.stats':
+				this.#shards.heard(index, payload as ShardEvents['shard.stats']);
 				break;
-			}
 			case 'speaker.media':
 				this.emit('speakerMedia', payload as ShardEvents['speaker.media']);
 				break;
@@ -570,27 +457,15 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	#everySecond(): void {
-		this.#counts.clear();
-		for (const { rooms } of this.#listenerShards.values()) {
-			for (const [roomId, listeners] of rooms) {
-				this.#counts.set(roomId, (this.#counts.get(roomId) ?? 0) + listeners);
-			}
-		}
+		this.#counts = this.#shards.counts();
 		for (const entry of this.#rooms.values()) {
 			this.#choosePacking(entry);
 		}
-		if (this.#turnedAway > 1) {
-			// One line a second, however great the surge.
-			this.#log.warn({ listeners: this.#turnedAway }, 'listeners were turned away');
-		}
-		this.#turnedAway = 0;
+		this.#shards.logTurnedAway();
 		const nowMs = performance.now();
 		for (const { programme } of this.#rooms.values()) {
 			const { roomId } = programme;
-			programme.edges.closeIdle(nowMs, this.#options.linkLingerMs, (index) => {
-				const shard = this.#listenerShards.get(index);
-				return (shard?.rooms.get(roomId) ?? 0) > 0 || (shard?.joiningRooms.get(roomId) ?? 0) > 0;
-			});
+			programme.edges.closeIdle(nowMs, this.#options.linkLingerMs, (index) => this.#shards.inUse(index, roomId));
 			programme.expire(nowMs);
 		}
 		this.emit('counts');
@@ -601,6 +476,3 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		edges.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), edges.packingMs, this.#options.autoPacking));
 	}
 }
-
-const noCapacity = () =>
-	new DomainError('no_capacity', 'Every listener shard of this server is full or away; try again shortly.', { retryAfterSeconds: 2 });
