@@ -15,7 +15,7 @@ import {
 	withLeft,
 	withoutMedia,
 } from '../rooms/stage-roster.ts';
-import { KeyedQueue } from './keyed-queue.ts';
+import { KeyedQueue } from '../rooms/keyed-queue.ts';
 import { StageAnnouncer } from './stage-announcer.ts';
 import { encodeEvent, type StageConnection, type StageEnding } from './stage-connection.ts';
 import { StageOrigin } from './stage-origin.ts';

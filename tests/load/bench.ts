@@ -1,5 +1,6 @@
 // What a listener costs: Rostrum's listener shard beside a bare mediasoup script that does the same fan-out at 20 ms.
 // node tests/load/bench.ts [--json FILE] [--listeners N,N] [--rounds N] [--seconds N] [--generators N]
+import { progress, wholeNumber } from './command-line.ts';
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
@@ -33,17 +34,6 @@ interface Run {
 	bareMediasoup: SideFigures;
 	ratios: { cpu: number; memory: number };
 	phases: PhaseResult[];
-}
-
-const progress = (text: string): void => console.error(`[${(performance.now() / 1_000).toFixed(0).padStart(4)} s] ${text}`);
-
-function wholeNumber(text: string, name: string, min: number): number {
-	const value = Number(text);
-	if (!Number.isInteger(value) || value < min) {
-		console.error(`--${name} must be a whole number of at least ${min}, not "${text}"`);
-		process.exit(2);
-	}
-	return value;
 }
 
 /** Drift of a shared machine hits both sides alike: one after the other, again and again, and the middle of what came out. */

@@ -1,5 +1,6 @@
 // One room over three hosts, a speaker who never pauses, real listeners; then one thing after another dies.
 // node tests/load/chaos.ts [--json FILE] [--listeners N] [--clients N] [--only NAME,NAME] [--short]
+import { progress, wholeNumber } from './command-line.ts';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Audience } from '../support/cluster/audience.ts';
@@ -19,17 +20,6 @@ const { values } = parseArgs({
 		short: { type: 'boolean', default: false },
 	},
 });
-
-const progress = (text: string): void => console.error(`[${(performance.now() / 1_000).toFixed(0).padStart(4)} s] ${text}`);
-
-function wholeNumber(text: string, name: string, min: number): number {
-	const value = Number(text);
-	if (!Number.isInteger(value) || value < min) {
-		console.error(`--${name} must be a whole number of at least ${min}, not "${text}"`);
-		process.exit(2);
-	}
-	return value;
-}
 
 const whyNot = ClusterNetwork.whyNot();
 if (whyNot !== undefined) {

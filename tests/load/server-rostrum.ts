@@ -3,25 +3,13 @@ import pino from 'pino';
 import { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { Room } from '../../server/rooms/room.ts';
 import { programmesAlone } from '../support/alone.ts';
+import { loopbackShards } from '../support/supervisor-options.ts';
 import type { FromServer, ServerProcess, ToServer } from './messages.ts';
 
 const [mediaPort = 26_000] = process.argv.slice(2).map(Number);
 const SPEAKER = 'speaker-1';
 const log = pino({ level: 'warn' }, pino.destination(2));
-const supervisor = await Supervisor.start({
-	stageShards: 1,
-	listenerShards: 1,
-	spareShards: 0,
-	mediaPort,
-	listenAddresses: [{ ip: '127.0.0.1' }],
-	linkPortMin: mediaPort + 20,
-	linkPortMax: mediaPort + 99,
-	iceConsentTimeoutSeconds: 30,
-	connectTimeoutMs: 20_000,
-	maxListenersPerShard: 5_000,
-	requestTimeoutMs: 20_000,
-	log,
-});
+const supervisor = await Supervisor.start({ ...loopbackShards(mediaPort), connectTimeoutMs: 20_000, maxListenersPerShard: 5_000, requestTimeoutMs: 20_000, log });
 const programmes = programmesAlone({
 	supervisor,
 	maxListenersPerShard: 5_000,

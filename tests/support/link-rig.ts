@@ -5,6 +5,7 @@ import type { ShardEventName, ShardEvents, ShardStats } from '../../sfu/contract
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import { Supervisor, type SupervisorOptions } from '../../sfu/supervisor/supervisor.ts';
 import { RtcListener } from './rtc/listener.ts';
+import { loopbackShards } from './supervisor-options.ts';
 import { RtcSpeaker } from './rtc/speaker.ts';
 
 export interface LinkRigOptions extends Partial<SupervisorOptions> {
@@ -23,17 +24,9 @@ export class LinkRig {
 
 	static async start({ mediaPort, ...options }: LinkRigOptions): Promise<LinkRig> {
 		const supervisor = await Supervisor.start({
-			stageShards: 1,
+			...loopbackShards(mediaPort),
 			listenerShards: 2,
-			spareShards: 0,
-			mediaPort,
-			listenAddresses: [{ ip: '127.0.0.1' }],
-			linkPortMin: mediaPort + 20,
-			linkPortMax: mediaPort + 99,
-			iceConsentTimeoutSeconds: 30,
-			connectTimeoutMs: 10_000,
 			maxListenersPerShard: 100,
-			requestTimeoutMs: 5_000,
 			log: pino({ level: process.env['ROSTRUM_TEST_LOG'] ?? 'silent' }),
 			...options,
 		});

@@ -8,6 +8,7 @@ import type { Programmes } from '../../server/programme/programmes.ts';
 import type { Room } from '../../server/rooms/room.ts';
 import { programmesAlone } from './alone.ts';
 import { RtcListener, type RtcListenerOptions } from './rtc/listener.ts';
+import { loopbackShards } from './supervisor-options.ts';
 import { RtcSpeaker, type RtcSpeakerOptions } from './rtc/speaker.ts';
 
 export interface MediaPlaneOptions extends Partial<Omit<SupervisorOptions, 'mediaPort' | 'log'>> {
@@ -54,22 +55,9 @@ export class MediaPlane {
 
 	static async start({ mediaPort, thresholdListeners = 200, ...options }: MediaPlaneOptions): Promise<MediaPlane> {
 		const log = pino({ level: process.env['ROSTRUM_TEST_LOG'] ?? 'silent' });
-		const maxListenersPerShard = options.maxListenersPerShard ?? 1_000;
-		const supervisor = await Supervisor.start({
-			stageShards: 1,
-			listenerShards: 1,
-			spareShards: 0,
-			mediaPort,
-			listenAddresses: [{ ip: '127.0.0.1' }],
-			linkPortMin: mediaPort + 20,
-			linkPortMax: mediaPort + 99,
-			iceConsentTimeoutSeconds: 30,
-			connectTimeoutMs: 10_000,
-			maxListenersPerShard,
-			requestTimeoutMs: 5_000,
-			...options,
-			log,
-		});
+		const shards = { ...loopbackShards(mediaPort), ...options };
+		const { maxListenersPerShard } = shards;
+		const supervisor = await Supervisor.start({ ...shards, log });
 		const autoPacking = { thresholdListeners, smallMs: 20, largeMs: 60 } as const;
 		return new MediaPlane(supervisor, programmesAlone({ supervisor, maxListenersPerShard, autoPacking, log, ...(options.maxDownstreams !== undefined && { maxFanOut: options.maxDownstreams }) }));
 	}

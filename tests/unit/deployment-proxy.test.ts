@@ -129,7 +129,8 @@ function serving(caddy: ChildProcess): Promise<void> {
 	});
 }
 
-describe.skipIf(CADDY === undefined)('the proxy of a cluster', () => {
+const WHY_NOT = CADDY === undefined ? ' (skipped: needs caddy, which the test command installs where it is root)' : '';
+describe.skipIf(CADDY === undefined)(`the proxy of a cluster${WHY_NOT}`, () => {
 	let caddy: ChildProcess;
 	let nodes: Upstream[];
 	const env = { ...process.env, SITE_ADDRESS: `http://127.0.0.1:${PROXY_PORT}`, HEALTH_PORT: '28139', HEALTH_INTERVAL: '500ms', UPSTREAMS: UPSTREAM_PORTS.map((port) => `127.0.0.1:${port}`).join(' ') };

@@ -6,22 +6,12 @@ import { type FleetState, type NodeLoad, nodesPassedOver, placeInFleet } from '.
 import { shardPressure } from '../../server/placement/shard-pressure.ts';
 import { type FleetSetup, simulateFleet, SimulatedView, unevenness } from '../support/cluster/simulated-fleet.ts';
 import { figure } from '../support/figure.ts';
+import { seeded } from '../support/seeded.ts';
 
 const node = (nodeId: string, taken: number, more: Partial<NodeLoad> = {}): NodeLoad => ({
 	nodeId, region: undefined, draining: false, refused: false, taken, capacity: 1_000, pressure: 0, carriesRoom: false, ...more,
 });
 const fleet = (self: NodeLoad, others: NodeLoad[], more: Partial<FleetState> = {}): FleetState => ({ self, others, random: () => 0.5, elsewhere: 0, keepListeners: 20, ...more });
-
-/** Numbers that look random and are the same in every run. */
-function seeded(seed: number): () => number {
-	let state = seed;
-	return () => {
-		state = (state + 0x6d2b79f5) | 0;
-		let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-		return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-	};
-}
 
 describe('the node for a listener', () => {
 	it.each([

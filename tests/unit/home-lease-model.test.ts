@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LeaseSimulation } from '../support/cluster/lease-simulation.ts';
+import { seeded } from '../support/seeded.ts';
 
 const ROOMS = ['hall', 'annex'];
 const NODES = 4;
@@ -9,17 +10,6 @@ const HEAL_MS = 12_000;
 /** Redis losing everything twice within the length of a lease is more than a lease can stand. */
 const APART_MS = 2_500;
 const RUNS = Number(process.env.LEASE_MODEL_RUNS ?? 60);
-
-/** mulberry32: the same numbers for the same seed. */
-function seeded(seed: number): () => number {
-	let state = seed;
-	return () => {
-		state = (state + 0x6d2b79f5) | 0;
-		let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-		return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-	};
-}
 
 type Fault = 'die' | 'pause' | 'leave' | 'cut from redis' | 'isolate' | 'redis refuses' | 'redis hangs' | 'flush' | 'release';
 

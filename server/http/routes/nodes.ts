@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ClusterAdmin } from '../../cluster/cluster-admin.ts';
 import { forwardingOf } from '../../cluster/peers/forwarded.ts';
 import { DomainError } from '../../errors.ts';
@@ -29,6 +29,12 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 		const known = admin.nodes().some((report) => report.nodeId === nodeId);
 		if (!known || cluster === undefined || forwardingOf(request.raw) !== undefined) throw new DomainError('node_not_found', 'No living node has this name');
 		return cluster;
+	};
+	/** Lets the named node answer when it is another one; says whether it did. */
+	const answeredThere = async (request: FastifyRequest, reply: FastifyReply, nodeId: string): Promise<boolean> => {
+		const way = wayTo(nodeId, request);
+		await way?.forward(request, reply, nodeId);
+		return way !== undefined;
 	};
 
 	app.get(
@@ -63,11 +69,7 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 		},
 		async (request, reply) => {
 			requirePermission(request, 'admin:operate');
-			const way = wayTo(request.params.node, request);
-			if (way) {
-				await way.forward(request, reply, request.params.node);
-				return reply;
-			}
+			if (await answeredThere(request, reply, request.params.node)) return reply;
 			const own = admin.nodes().find(({ nodeId }) => nodeId === admin.nodeId);
 			if (!own) throw new DomainError('node_not_found', 'No living node has this name');
 			return nodeResource(own, admin);
@@ -92,11 +94,7 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 		},
 		async (request, reply) => {
 			const principal = requirePermission(request, 'admin:operate');
-			const way = wayTo(request.params.node, request);
-			if (way) {
-				await way.forward(request, reply, request.params.node);
-				return reply;
-			}
+			if (await answeredThere(request, reply, request.params.node)) return reply;
 			const progress = admin.drain(request.body ?? {});
 			request.log.info({ shard: request.body?.shard, by: principal.subject }, 'drain asked for');
 			return reply.code(202).send(progress);
@@ -118,11 +116,7 @@ export function registerNodeRoutes(instance: FastifyInstance, { deps }: RouteCon
 		},
 		async (request, reply) => {
 			const principal = requirePermission(request, 'admin:operate');
-			const way = wayTo(request.params.node, request);
-			if (way) {
-				await way.forward(request, reply, request.params.node);
-				return reply;
-			}
+			if (await answeredThere(request, reply, request.params.node)) return reply;
 			const progress = admin.undrain(request.body ?? {});
 			request.log.info({ shard: request.body?.shard, by: principal.subject }, 'drain called off');
 			return reply.code(200).send(progress);

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { RoomState } from '../../cluster/peer-protocol.ts';
 import type { RedisConnection } from '../../cluster/redis/redis-connection.ts';
 import { DomainError } from '../../errors.ts';
-import { KeyedQueue } from '../../stage/keyed-queue.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
 import type { Room } from '../room.ts';
 import type { StageRoster } from '../stage-roster.ts';
 import type { DiskRoomStore } from './disk-store.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { DomainError, type DomainErrorCode } from '../../errors.ts';
-import type { KeyedQueue } from '../../stage/keyed-queue.ts';
+import type { KeyedQueue } from '../keyed-queue.ts';
 import type { RoomHead } from './redis-scripts.ts';
 import { createdAtMsOf, type RedisRoomStore } from './redis-store.ts';
 import { compareRooms, type RoomCopies } from './room-copies.ts';
