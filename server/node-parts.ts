@@ -182,6 +182,7 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	rooms.on('changed', (room) => void programmes.roomChanged(room).catch((error: unknown) => log.error({ err: error, room: room.id }, 'the media did not follow the room')));
 	rooms.on('removed', (room) => void programmes.roomChanged({ ...room, state: 'ended' }));
 
+	const rewriting = new Set<string>();
 	let handlers: PeerHandlers | undefined;
 	if (membership && links) {
 		facts.complete({
@@ -199,11 +200,17 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 
 	/** Redis lost the latest of a room that lives here, or never got it. */
 	async function rewrite(roomId: string): Promise<void> {
+		if (rewriting.has(roomId)) {
+			return; // It is asked for with every heartbeat until it is done.
+		}
+		rewriting.add(roomId);
 		try {
 			await stages.flush(roomId);
 			await membership?.store.syncRoom(roomId);
 		} catch (error) {
 			log.warn({ err: error, room: roomId }, 'a room could not be written to Redis again; it is tried with the next heartbeat');
+		} finally {
+			rewriting.delete(roomId);
 		}
 	}
 
@@ -211,7 +218,7 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		membership &&
 		new ClusterHttp({ view, homes, tickets: membership.tickets, connections: membership.peers.connections, tokens: membership.tokens, schedule, log });
 	const { detail, reconnect } = STAGE_ENDINGS.shutting_down;
-	closing.unshift(() => cluster?.sockets.close(encodeEvent('bye', { code: 'shutting_down', detail, reconnect })));
+	closing.push(() => cluster?.sockets.close(encodeEvent('bye', { code: 'shutting_down', detail, reconnect })));
 	const app = await buildApp({
 		config,
 		publicUrl: url,
@@ -263,7 +270,9 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	for (const room of rooms.list({ limit: 10_000, states: ['open', 'live'] })) {
 		await programmes.roomChanged(room);
 	}
-	return { app, rooms, stages, programmes, events, issuer, drain, handlers, homes, close: (reason) => closing.splice(0).forEach((close) => close(reason)) };
+	// Those made last go first: people are told before their media goes.
+	const close = (reason: string) => closing.splice(0).toReversed().forEach((end) => end(reason));
+	return { app, rooms, stages, programmes, events, issuer, drain, handlers, homes, close };
 }
 
 interface Followers {
@@ -306,7 +315,7 @@ function followCluster({ membership, links, rooms, stages, programmes, bans, kno
 		}
 	});
 	homes.on('lost', (roomId) => programmes.homeLost(roomId));
-	// A room that has ended, or waits for its day with nobody on stage, needs no home any more.
+	// A room that has ended needs no home any more.
 	rooms.on('changed', (room) => {
 		if (room.state === 'ended' && homes.epochOf(room.id) !== undefined) {
 			void stages.flush(room.id).then(() => homes.release(room.id));
