@@ -38,8 +38,9 @@ export async function homeElsewhere(request: FastifyRequest, { cluster, rooms }:
 		throw again(error);
 	});
 	if (nodeId === cluster.view.nodeId) return undefined;
-	// It knows better by now where the room lives, or will within a heartbeat. Passing it on again could go in circles.
-	if (forwardingOf(request.raw) !== undefined) throw new DomainError('not_home', 'The room lives on another node now', { retryAfterSeconds: 1 });
+	// It knows better by now where the room lives, or will within a heartbeat. Passing it on again could go in circles. No
+	// Retry-After, whose least is a second: a speaker who comes back to a room that moves is silent until then.
+	if (forwardingOf(request.raw) !== undefined) throw new DomainError('not_home', 'The room lives on another node now');
 	return nodeId;
 }
 
