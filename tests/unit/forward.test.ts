@@ -122,7 +122,8 @@ describe('a home', () => {
 		home.homes.set(ROOM, 'b');
 		const answer = await ask(other, 'POST', `/v1/rooms/${ROOM}/open`);
 		expect(answer.status).toBe(503);
-		expect(answer.headers.get('retry-after')).toBe('1');
+		// The least it could say is a second, in which a speaker would be silent.
+		expect(answer.headers.get('retry-after')).toBeNull();
 		expect(await answer.json()).toMatchObject({ code: 'not_home', retryable: true });
 		expect([other.asked, home.asked]).toEqual([[ROOM], [ROOM]]);
 	});
