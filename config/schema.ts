@@ -207,6 +207,69 @@ export const ConfigSchema = Type.Object({
 		}),
 	}, { ...section, description: 'Rooms' }),
 
+	admission: Type.Object({
+		maxJoinsUnderWayPerShard: Type.Integer({
+			env: 'ROSTRUM_ADMISSION_MAX_JOINS_UNDER_WAY_PER_SHARD', default: 32, minimum: 1, maximum: 1024,
+			description: 'Joins one shard works on at once, at most; how many it really takes follows from how fast it answers.',
+		}),
+		maxWaitMs: Type.Integer({
+			env: 'ROSTRUM_ADMISSION_MAX_WAIT_MS', default: 1500, minimum: 0, maximum: 30_000,
+			description: 'How long a join may wait for its turn before it is told to come back later, or to hear the overflow stream.',
+		}),
+		joinsPerAddress: Type.Integer({
+			env: 'ROSTRUM_ADMISSION_JOINS_PER_ADDRESS', default: 600, minimum: 1, maximum: 1_000_000,
+			description: 'Joins one address may begin in ten seconds. Many people can stand behind one address: be generous.',
+		}),
+		joinsPerToken: Type.Integer({
+			env: 'ROSTRUM_ADMISSION_JOINS_PER_TOKEN', default: 60, minimum: 1, maximum: 1_000_000,
+			description: 'Joins one token may begin in ten seconds.',
+		}),
+		unlimitedAddresses: Type.Array(Type.String({ pattern: '^[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?$' }), {
+			env: 'ROSTRUM_ADMISSION_UNLIMITED_ADDRESSES', default: ['127.0.0.0/8', '::1'], maxItems: 256, expects: 'a list of addresses and ranges such as 10.0.0.0/8',
+			description: 'Addresses without a limit of their own, such as a proxy that does not say for whom it asks. Tokens keep theirs.',
+		}),
+	}, { ...section, description: 'Who is let in, and when' }),
+
+	pressure: Type.Object({
+		packing: Type.Boolean({
+			env: 'ROSTRUM_PRESSURE_PACKING', default: true,
+			description: 'Whether a shard under pressure packs rooms set to auto more than their audience asks for (up to 120 ms) before anybody is turned away.',
+		}),
+		events: Type.Boolean({
+			env: 'ROSTRUM_PRESSURE_EVENTS', default: true,
+			description: 'Whether counts and reactions are told less often while this node is under pressure.',
+		}),
+	}, { ...section, description: 'What gives way before listeners do' }),
+
+	overflow: Type.Object({
+		enabled: Type.Boolean({
+			env: 'ROSTRUM_OVERFLOW_ENABLED', default: true,
+			description: 'Whether those for whom no shard has a place hear the room by HLS. Needs ffmpeg on the nodes that rooms live on.',
+		}),
+		ffmpegPath: Type.String({
+			env: 'ROSTRUM_OVERFLOW_FFMPEG_PATH', default: 'ffmpeg', minLength: 1, maxLength: 1024,
+			description: 'The ffmpeg program: a path, or a name to look for in PATH.',
+		}),
+		bitrateKbps: Type.Integer({
+			env: 'ROSTRUM_OVERFLOW_BITRATE_KBPS', default: 64, minimum: 24, maximum: 320, description: 'Of the AAC stream, mono.',
+		}),
+		lingerMs: Type.Integer({
+			env: 'ROSTRUM_OVERFLOW_LINGER_MS', default: 60_000, minimum: 1000, maximum: 3_600_000,
+			description: 'How long the stream of a room goes on after the last request for it.',
+		}),
+		warmAtFill: Type.Number({
+			env: 'ROSTRUM_OVERFLOW_WARM_AT_FILL', default: 0.7, minimum: 0, maximum: 1,
+			description: 'Part of all places taken from which on the streams of live rooms are made ready, so that nobody waits for their start; 1: only when asked for.',
+		}),
+	}, { ...section, description: 'HLS for those whom no shard can take' }),
+
+	doors: Type.Object({
+		prewarmMs: Type.Integer({
+			env: 'ROSTRUM_DOORS_PREWARM_MS', default: 60_000, minimum: 0, maximum: 3_600_000,
+			description: 'How long before the doors open a room with `expectedListeners` gets its edges and links on the shards it will need.',
+		}),
+	}, { ...section, description: 'Before an event' }),
+
 	turn: Type.Object({
 		urls: Type.Array(Type.String({ pattern: '^(stuns?|turns?):[^\\s?]+(\\?transport=(udp|tcp))?$', maxLength: 512 }), {
 			env: 'ROSTRUM_TURN_URLS', default: [], maxItems: 16, expects: 'a list of addresses such as turn:turn.example.org:3478?transport=udp',

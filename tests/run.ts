@@ -20,10 +20,12 @@ interface Report {
 	numFailedTests: number;
 	numPendingTests: number;
 	numTodoTests: number;
-	testResults: { status: string; name: string; assertionResults: unknown[]; message: string }[];
+	testResults: { status: string; name: string; assertionResults: { status: string; fullName: string; failureMessages?: string[] }[]; message: string }[];
 }
 
 const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+/** Said again at the end, where a log that was cut to its last part still has it. */
+const failures: string[] = [];
 const started = Date.now();
 const elapsed = () => `${Math.round((Date.now() - started) / 1000)} s`;
 
@@ -31,6 +33,9 @@ function check(title: string, command: string, args: string[]): void {
 	console.log(`\n== ${title} (at ${elapsed()})`);
 	const { status } = spawnSync(path.join(ROOT, 'node_modules/.bin', command), args, { cwd: ROOT, stdio: 'inherit' });
 	total[status === 0 ? 'passed' : 'failed']++;
+	if (status !== 0) {
+		failures.push(`${title}: ${command} ended with ${status}`);
+	}
 }
 
 function vitest(kind: string, more: string[]): void {
@@ -51,6 +56,7 @@ function vitest(kind: string, more: string[]): void {
 	const report = readReport(file);
 	if (!report) {
 		console.error(`the ${kind} tests wrote no report; vitest ended with ${status}`);
+		failures.push(`the ${kind} tests wrote no report`);
 		total.failed++;
 		return;
 	}
@@ -60,6 +66,15 @@ function vitest(kind: string, more: string[]): void {
 	// A file that could not be loaded has failed without a single test; an error outside of tests fails the run.
 	const broken = report.testResults.filter((result) => result.status === 'failed' && result.assertionResults.length === 0);
 	total.failed += broken.length;
+	for (const { name, message, assertionResults } of report.testResults) {
+		const file = path.relative(ROOT, name);
+		for (const { fullName, failureMessages = [] } of assertionResults.filter(({ status: result }) => result === 'failed')) {
+			failures.push(`${file} > ${fullName}\n${failureMessages.join('\n').split('\n').slice(0, 12).join('\n')}`);
+		}
+		if (assertionResults.length === 0 && message !== '') {
+			failures.push(`${file}\n${message.split('\n').slice(0, 12).join('\n')}`);
+		}
+	}
 	if (status !== 0 && report.numFailedTests === 0 && broken.length === 0) {
 		console.error(`the ${kind} tests ended with ${status} although no test failed`);
 		total.failed++;
@@ -86,6 +101,9 @@ for (const kind of KINDS) {
 	if (only === undefined || only === kind) {
 		vitest(kind, more);
 	}
+}
+if (failures.length > 0) {
+	console.log(`\n== what failed\n${failures.map((failure) => `- ${failure}`).join('\n\n')}`);
 }
 console.log(`\nall done in ${elapsed()}\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
 process.exitCode = total.failed > 0 ? 1 : 0;

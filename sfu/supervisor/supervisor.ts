@@ -23,6 +23,8 @@ export interface SupervisorOptions {
 	/** Shards end their sessions when this process hangs for so long; undefined: never. */
 	nodeSilenceMs?: number;
 	requestTimeoutMs: number;
+	/** A shard that has not reported for so long counts as dead, although the process may still be there. Default 3 s; shards report every second. */
+	hungAfterMs?: number;
 	workerBin?: string;
 	workerLogLevel?: string;
 	log: Logger;
@@ -50,8 +52,7 @@ const DEATH_WINDOW_MS = 10_000;
 const BACKOFF_MS = 2_000;
 /** A process that has not come so far by then never will. */
 const START_MS = 30_000;
-/** Shards report every second; this long without a report is death, although the process may still be there. */
-const SILENCE_MS = 3_000;
+const HUNG_AFTER_MS = 3_000;
 const LOOK_MS = 500;
 const MAX_DOWNSTREAMS = 32;
 
@@ -208,9 +209,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 	 * held up does not take its shards for dead.
 	 */
 	#killSilent(): void {
+		const { hungAfterMs = HUNG_AFTER_MS } = this.#options;
 		for (const slot of this.#slots) {
-			if (slot.shard && ++slot.silentLooks > SILENCE_MS / LOOK_MS) {
-				this.#log.error({ shard: slot.assignment.index, shardProcess: slot.shard.pid, silenceMs: SILENCE_MS }, 'a shard hangs; killing it');
+			if (slot.shard && ++slot.silentLooks > hungAfterMs / LOOK_MS) {
+				this.#log.error({ shard: slot.assignment.index, shardProcess: slot.shard.pid, silenceMs: hungAfterMs }, 'a shard hangs; killing it');
 				slot.silentLooks = 0;
 				slot.shard.kill();
 			}
