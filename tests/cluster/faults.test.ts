@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Audience } from '../support/cluster/audience.ts';
-import { type FaultFigures, runFault } from '../support/cluster/fault-run.ts';
+import { type FaultFigures, runFault, SUITE_SLACK } from '../support/cluster/fault-run.ts';
 import { faultTable } from '../support/cluster/fault-table.ts';
 import { faults, SHORT_TIMES } from '../support/cluster/faults.ts';
 import { ClusterNetwork } from '../support/cluster/network.ts';
@@ -34,7 +34,7 @@ describe.skipIf(WHY_NOT !== undefined)(`three nodes, a speaker who never pauses,
 
 	for (const fault of faults(SHORT_TIMES).filter(({ name }) => SHORT.has(name))) {
 		it(`${fault.name}: ${fault.what}`, async () => {
-			const figures = await runFault(fault, cluster, audience);
+			const figures = await runFault(fault, cluster, audience, SUITE_SLACK);
 			table.push(figures);
 			expect(figures.missed, figures.notes.join('\n')).toEqual([]);
 			expect(figures.listeners).toBe(LISTENERS);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Audience, hearsNow } from '../support/cluster/audience.ts';
-import { INAUDIBLE_MS } from '../support/cluster/fault-run.ts';
+import { INAUDIBLE_MS, SUITE_SLACK } from '../support/cluster/fault-run.ts';
 import { ClusterNetwork } from '../support/cluster/network.ts';
 import { NODES, RostrumCluster } from '../support/cluster/rostrum-cluster.ts';
 import { until } from '../support/cluster/until.ts';
@@ -14,7 +14,7 @@ const MOVED_WITHIN_MS = 30_000;
 /** People may not notice that the home moves; their speaker's page makes new transports meanwhile. */
 const HOME_MOVE_MS = 1_000;
 /** Where every node leaves in turn, beside the starts of all three on the same processors. */
-const HOMES_MOVE_MS = 2_000;
+const HOMES_MOVE_MS = 1_500;
 
 describe.skipIf(WHY_NOT !== undefined)(`nodes that leave and come on purpose${WHY_NOT === undefined ? '' : ` (skipped: ${WHY_NOT})`}`, () => {
 	let cluster: RostrumCluster;
@@ -34,13 +34,14 @@ describe.skipIf(WHY_NOT !== undefined)(`nodes that leave and come on purpose${WH
 
 	/** Nobody was dropped, and nobody heard that anything happened (unless the home moved). */
 	async function nobodyNoticed(bar = INAUDIBLE_MS): Promise<void> {
-		const { listeners, speaker } = await audience.report();
+		const { listeners, speaker, lagMs } = await audience.report();
 		const gaps = listeners.map(({ gapMs }) => gapMs);
 		figure('longest gap, p50', percentile(gaps, 0.5));
 		figure('longest gap, p99', percentile(gaps, 0.99));
 		expect(listeners).toHaveLength(LISTENERS);
 		expect(listeners.flatMap(({ losses }) => losses)).toEqual([]);
-		expect(Math.max(...gaps), JSON.stringify(speaker?.losses)).toBeLessThan(bar);
+		// What the clients themselves were held up for is no gap of ours.
+		expect(Math.max(...gaps) - lagMs, JSON.stringify(speaker?.losses)).toBeLessThan(bar * SUITE_SLACK);
 	}
 
 	it('a node added during the event takes new listeners at once', async () => {

@@ -96,8 +96,18 @@ const LOOK_MS = 200;
  */
 export const INAUDIBLE_MS = 150;
 
-/** Strikes, watches until everybody hears again, mends, watches again; everything is counted from the strike on. */
-export async function runFault(fault: Fault, cluster: RostrumCluster, audience: Audience): Promise<FaultFigures> {
+/**
+ * In the suite, which runs on whatever processors there are, beside whatever else they do, times may be so many times
+ * their bar; nothing else may. `npm run chaos` holds the bars themselves.
+ */
+export const SUITE_SLACK = 2;
+
+/**
+ * Strikes, watches until everybody hears again, mends, watches again; everything is counted from the strike on.
+ *
+ * @param slack bars of times are multiplied by it
+ */
+export async function runFault(fault: Fault, cluster: RostrumCluster, audience: Audience, slack = 1): Promise<FaultFigures> {
 	const home = await cluster.homeOf(audience.room);
 	const [first, second, ...more] = cluster.running.filter((node) => node !== home);
 	if (!first || !second) {
@@ -126,7 +136,7 @@ export async function runFault(fault: Fault, cluster: RostrumCluster, audience: 
 		await untilHealed(audience, fault.watchMs, notes, 'after the fault');
 	}
 	const report = await audience.report();
-	const figures = figuresOf(fault, struck, calm, report, struckAtMs, notes);
+	const figures = figuresOf(fault, struck, calm, report, struckAtMs, notes, slack);
 	try {
 		await fault.check?.(scene);
 	} catch (error) {
@@ -152,7 +162,7 @@ async function untilHealed(audience: Audience, atLeastMs: number, notes: string[
 	}
 }
 
-function figuresOf(fault: Fault, struck: Struck, calm: AudienceReport, { listeners, speaker, atMs, lagMs }: AudienceReport, struckAtMs: number, notes: string[]): FaultFigures {
+function figuresOf(fault: Fault, struck: Struck, calm: AudienceReport, { listeners, speaker, atMs, lagMs }: AudienceReport, struckAtMs: number, notes: string[], slack: number): FaultFigures {
 	const earlier = new Map(calm.listeners.map((listener) => [listener.id, listener]));
 	const groups = { dead: [] as ListenerReport[], behind: [] as ListenerReport[], others: [] as ListenerReport[] };
 	for (const listener of listeners) {
@@ -191,7 +201,7 @@ function figuresOf(fault: Fault, struck: Struck, calm: AudienceReport, { listene
 		missed: [],
 		notes,
 	};
-	figures.missed.push(...missedBars(fault, figures, groups.dead.some((listener) => !hearsNow(listener, atMs))));
+	figures.missed.push(...missedBars(fault, figures, slack, groups.dead.some((listener) => !hearsNow(listener, atMs))));
 	return figures;
 }
 
@@ -203,23 +213,24 @@ function backMs({ losses, silences, gapMs }: ListenerReport, atMs: number): numb
 	});
 }
 
-function missedBars({ bars }: Fault, figures: FaultFigures, deadStillDeaf: boolean): string[] {
+function missedBars({ bars }: Fault, figures: FaultFigures, slack: number, deadStillDeaf: boolean): string[] {
 	const missed: string[] = [];
 	const bar = (what: string, value: number, limit: number | undefined): void => {
 		if (limit !== undefined && value > limit) {
 			missed.push(`${what} ${value} > ${limit}`);
 		}
 	};
+	const times = (limit: number | undefined) => (limit === undefined ? undefined : limit * slack);
 	bar('sessions lost that were not on the dead thing:', figures.othersSessionsLost, 0);
 	// Hundreds of clients on the servers' own cores stand still themselves while some of them join anew, and hear late what came in
 	// time: so long as no speech is missing (the next bar), their own lag is taken off.
 	const excusedMs = bars.othersMissingMs === undefined ? 0 : figures.clientLagMs;
-	bar('ms without sound of those not on the dead thing, p99, less the lag of the clients:', figures.othersGapP99Ms - excusedMs, bars.othersGapMs);
+	bar('ms without sound of those not on the dead thing, p99, less the lag of the clients:', figures.othersGapP99Ms - excusedMs, bars.othersGapMs * slack);
 	bar('ms of speech missing for those not on the dead thing:', figures.othersMissingMs, bars.othersMissingMs);
-	bar('ms without sound of those behind the dead thing, p99:', figures.behindGapP99Ms, bars.behindGapMs);
-	bar('ms until listeners of the dead thing were back, p95:', figures.backP95Ms, bars.backP95Ms);
-	bar('ms until listeners of the dead thing had another session, p95:', figures.rejoinedP95Ms, bars.rejoinedP95Ms);
-	bar('ms without sound of those on the dead thing, p99:', figures.affectedGapP99Ms, bars.deadGapMs);
+	bar('ms without sound of those behind the dead thing, p99:', figures.behindGapP99Ms, times(bars.behindGapMs));
+	bar('ms until listeners of the dead thing were back, p95:', figures.backP95Ms, times(bars.backP95Ms));
+	bar('ms until listeners of the dead thing had another session, p95:', figures.rejoinedP95Ms, times(bars.rejoinedP95Ms));
+	bar('ms without sound of those on the dead thing, p99:', figures.affectedGapP99Ms, times(bars.deadGapMs));
 	if (figures.listeners === 0 || deadStillDeaf || figures.notes.some((note) => note.includes('do not hear'))) {
 		missed.push('not everybody hears in the end');
 	}
