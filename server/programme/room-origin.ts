@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { RtpCapabilities } from '../../sfu/contract/media-types.ts';
+import type { PackingMs, RtpCapabilities } from '../../sfu/contract/media-types.ts';
 import { SfuError } from '../../sfu/contract/sfu-error.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 
@@ -7,6 +7,8 @@ export interface RoomOriginOptions {
 	roomId: string;
 	voices: number;
 	onAir: boolean;
+	/** What listeners' packets carry. */
+	packingMs: PackingMs;
 	/** The stage shard to put the origin on; undefined while none lives. */
 	pickStageShard: () => Shard | undefined;
 	/** Told whenever the origin is there (again). */
@@ -20,6 +22,8 @@ export interface Origin {
 }
 
 const RETRY_MS = 200;
+/** A packet that is lost on a link is lost to all behind it: on links they carry no more than this, and edges pack on. */
+const LONGEST_ON_LINKS_MS = 60;
 
 /** A room's origin at its home: opened on a stage shard, and opened again on another when that one dies. */
 export class RoomOrigin {
@@ -34,6 +38,7 @@ export class RoomOrigin {
 	/** A room that has never had a speaker needs no origin; one that has had gets it back. */
 	#wanted = false;
 	#onAir: boolean;
+	#packingMs: PackingMs;
 	/** Counts closings: what was begun before one must not count after it. */
 	#term = 0;
 
@@ -41,6 +46,7 @@ export class RoomOrigin {
 		this.#options = options;
 		this.#roomId = options.roomId;
 		this.#onAir = options.onAir;
+		this.#packingMs = linkPackingMs(options.packingMs);
 		this.#log = options.log;
 	}
 
@@ -73,6 +79,14 @@ export class RoomOrigin {
 	setOnAir(onAir: boolean): void {
 		this.#onAir = onAir;
 		this.#tell(this.#origin?.shard, (shard) => shard.request('origin.setOnAir', { roomId: this.#roomId, onAir }));
+	}
+
+	setPackingMs(listenersMs: PackingMs): void {
+		const packingMs = linkPackingMs(listenersMs);
+		if (packingMs !== this.#packingMs) {
+			this.#packingMs = packingMs;
+			this.#tell(this.#origin?.shard, (shard) => shard.request('origin.setPacking', { roomId: this.#roomId, packingMs }));
+		}
 	}
 
 	/** Whether it was lost with its shard. */
@@ -121,8 +135,9 @@ export class RoomOrigin {
 			throw new SfuError('shard_gone', 'no stage shard lives at the moment');
 		}
 		const onAir = this.#onAir;
+		const packingMs = this.#packingMs;
 		this.#openingOn = shard;
-		const { rtpCapabilities } = await shard.request('origin.open', { roomId, voices, onAir }).catch((error: unknown) => {
+		const { rtpCapabilities } = await shard.request('origin.open', { roomId, voices, onAir, packingMs }).catch((error: unknown) => {
 			if (term === this.#term) {
 				// After a time-out it may be there all the same, and the next attempt may go to another shard.
 				this.#tell(shard, () => shard.request('origin.close', { roomId }));
@@ -138,6 +153,9 @@ export class RoomOrigin {
 		this.#origin = { shard, rtpCapabilities };
 		if (onAir !== this.#onAir) {
 			this.setOnAir(this.#onAir);
+		}
+		if (packingMs !== this.#packingMs) {
+			this.#tell(shard, () => shard.request('origin.setPacking', { roomId, packingMs: this.#packingMs }));
 		}
 		onOpen(rtpCapabilities);
 		return this.#origin;
@@ -161,3 +179,5 @@ export class RoomOrigin {
 		}
 	}
 }
+
+const linkPackingMs = (listenersMs: PackingMs): PackingMs => Math.min(listenersMs, LONGEST_ON_LINKS_MS) as PackingMs;

@@ -52,6 +52,7 @@ export class EdgeRouter {
 				Array.from({ length: voices + 1 }, async (_, index): Promise<Voice> => {
 					const ssrc = randomSsrc();
 					const producer = await direct.produce({ kind: 'audio', rtpParameters: ownStreamParameters(kind.payloadType, ssrc, `voice-${index}`) });
+					keepConsumable(producer);
 					const voice: Voice = {
 						producer,
 						consumers: 0,
@@ -168,4 +169,19 @@ export class EdgeRouter {
 			}
 		}
 	}
+}
+
+/**
+ * mediasoup hands out a deep copy of these for every consumer, three times a join, and copies again what it changes. Frozen,
+ * so that a version of it that does not would say so in the first test.
+ */
+function keepConsumable(producer: types.Producer): void {
+	Object.defineProperty(producer, 'consumableRtpParameters', { value: deepFreeze(producer.consumableRtpParameters) });
+}
+
+function deepFreeze<T>(value: T): T {
+	if (typeof value === 'object' && value !== null) {
+		Object.values(value).forEach(deepFreeze);
+	}
+	return Object.freeze(value);
 }

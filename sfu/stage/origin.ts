@@ -1,8 +1,9 @@
 import type { types } from 'mediasoup';
 import type { Logger } from 'pino';
-import type { LinkedVoice, LinkEndpoint, RtpCapabilities } from '../contract/media-types.ts';
+import type { LinkedVoice, LinkEndpoint, PackingMs, RtpCapabilities } from '../contract/media-types.ts';
 import { SfuError } from '../contract/sfu-error.ts';
 import type { ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
+import { EdgeVoice, parseVoicePacket } from '../edge/edge-voice.ts';
 import { Downstreams } from '../link/downstreams.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { opusRouterCodec, ownStreamParameters, randomSsrc, STAGE_PAYLOAD_TYPE } from '../rtp/opus-codec.ts';
@@ -19,6 +20,8 @@ export interface OriginOptions {
 	roomId: string;
 	voices: number;
 	onAir: boolean;
+	/** Of the voices on links. Speakers hear each other as they speak, whatever it is. */
+	packingMs: PackingMs;
 	transports: TransportFactory;
 	sessions: SessionTable;
 	linkPorts: LinkPorts;
@@ -35,8 +38,8 @@ export class Origin {
 	readonly #options: OriginOptions;
 	readonly #router: types.Router;
 	readonly #direct: types.DirectTransport;
-	/** The K voices, then the solo voice. */
-	readonly #voices: readonly types.Producer[];
+	/** The K voices, then the solo voice: packed once here rather than at every edge, each of which a packet wakes up. */
+	readonly #voices: readonly EdgeVoice[];
 	readonly #director: Director;
 	readonly #speakers = new Map<string, Speaker>();
 	readonly #downstreams: Downstreams;
@@ -66,17 +69,21 @@ export class Origin {
 		this.#options = options;
 		this.#router = router;
 		this.#direct = direct;
-		this.#voices = voices;
-		const { roomId, linkPorts, maxDownstreams, log } = options;
+		const nowMs = performance.now();
+		const { roomId, packingMs, linkPorts, maxDownstreams, log } = options;
+		this.#voices = voices.map((producer, index) => {
+			const emit = (packet: Buffer): void => producer.send(packet);
+			return new EdgeVoice({ ssrc: ssrcs[index] ?? 0, payloadType: STAGE_PAYLOAD_TYPE, packingMs, nowMs, emit });
+		});
 		const source = { router, producerIds: voices.map(({ id }) => id) };
 		this.#downstreams = new Downstreams({ ports: linkPorts, max: maxDownstreams, log: log.child({ room: roomId }), source: () => source });
 		this.#director = new Director({
 			voices: options.voices,
 			payloadType: STAGE_PAYLOAD_TYPE,
 			ssrcs,
-			nowMs: performance.now(),
+			nowMs,
 			onAir: options.onAir,
-			emit: (voice, packet) => this.#voices[voice]?.send(packet),
+			emit: (voice, packet) => this.#pack(voice, packet),
 			onTalkersChange: () => (this.#talkersChanged = true),
 		});
 	}
@@ -86,6 +93,13 @@ export class Origin {
 	}
 	get packetsReceived(): number {
 		return this.#packetsReceived;
+	}
+
+	/** At once, without loss, and within the same streams. */
+	setPackingMs(packingMs: PackingMs): void {
+		for (const voice of this.#voices) {
+			voice.setPackingMs(packingMs);
+		}
 	}
 
 	/** Off air the voices carry keep-alives alone, while speakers hear each other backstage. */
@@ -148,11 +162,21 @@ export class Origin {
 
 	tick(nowMs: number): void {
 		this.#director.tick(nowMs);
+		for (const voice of this.#voices) {
+			voice.tick(nowMs);
+		}
 		if (this.#talkersChanged && nowMs - this.#talkersSentAtMs >= TALKERS_INTERVAL_MS) {
 			this.#talkersChanged = false;
 			this.#talkersSentAtMs = nowMs;
 			const { talkers, dominant } = this.#director.talkers();
 			this.#options.emit('stage.talkers', { roomId: this.#options.roomId, talkers, dominant });
+		}
+	}
+
+	#pack(index: number, packet: Buffer): void {
+		const parsed = parseVoicePacket(packet);
+		if (parsed) {
+			this.#voices[index]?.onUpstreamPacket(parsed, performance.now());
 		}
 	}
 
