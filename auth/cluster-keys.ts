@@ -9,6 +9,8 @@ export interface ClusterKeys {
 	readonly handOff: CryptoKey;
 	/** HMAC: the session id that belongs to a ticket. */
 	readonly session: KeyObject;
+	/** HMAC: places in the queue for a room. */
+	readonly queuePlace: KeyObject;
 	/** A256GCM: signing keys on their way to other nodes. */
 	readonly keySharing: KeyObject;
 }
@@ -23,5 +25,5 @@ export const deriveClusterKeys = (secret: string): ClusterKeys => {
 	const derive = (purpose: string): KeyObject =>
 		createSecretKey(Buffer.from(hkdfSync('sha256', secret, 'rostrum cluster', `rostrum/${purpose}/v1`, 32)));
 	const hmac = (purpose: string): CryptoKey => derive(purpose).toCryptoKey(HMAC, false, ['sign', 'verify']);
-	return { token: hmac('cluster-token'), handOff: hmac('hand-off-ticket'), session: derive('hand-off-session'), keySharing: derive('key-sharing') };
+	return { token: hmac('cluster-token'), handOff: hmac('hand-off-ticket'), session: derive('hand-off-session'), queuePlace: derive('queue-place'), keySharing: derive('key-sharing') };
 };

@@ -4,10 +4,12 @@ import { type Static, Type } from 'typebox';
 import { HandOffError } from '../../../auth/hand-off-ticket.ts';
 import { forwardingOf } from '../../cluster/peers/forwarded.ts';
 import { DomainError } from '../../errors.ts';
+import type { Arrival } from '../../programme/room-media.ts';
 import type { Room } from '../../rooms/room.ts';
 import { Alternates } from '../alternates.ts';
 import type { AppCluster, AppDeps, Seat } from '../deps.ts';
 import { iceLinks } from '../ice-links.ts';
+import { ListenAdmission } from '../listen-admission.ts';
 import { requireEntry } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
 import { empty, ListenQuery, media, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';
@@ -23,7 +25,7 @@ const LISTEN_HEADERS = {
  * WHEP (draft-ietf-wish-whep): one POST seats a listener. The hot path: without a token nothing is looked up but the
  * room in memory, and nothing is serialised.
  */
-export function registerListenRoutes(instance: FastifyInstance, { deps, links, bans }: RouteContext): void {
+export function registerListenRoutes(instance: FastifyInstance, { deps, links, bans, limitJoin }: RouteContext): void {
 	const app = instance.withTypeProvider<TypeBoxTypeProvider>();
 	const { rooms, config, cluster } = deps;
 	const alternates = cluster && new Alternates(cluster.view, deps.publicUrl, deps.now);
@@ -40,17 +42,26 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 	const seatFor = (room: Room, from: string | undefined): Seat =>
 		// Whoever was sent here once is seated here or not at all: nobody goes in circles.
 		cluster === undefined || from !== undefined ? 'here' : (deps.handOff?.decide(room) ?? 'here');
+	const admission = new ListenAdmission(deps, seatFor);
+	/** Settles what can be settled without reading the offer: in a storm that is most of it. */
+	const onRequest = async (request: FastifyRequest): Promise<void> => {
+		if (limitJoin !== undefined) await limitJoin(request);
+		const refusal = admission.early(request);
+		if (refusal !== undefined) throw refusal;
+	};
 
 	app.post(
 		'/v1/rooms/:room/listen',
 		{
+			onRequest,
 			schema: {
 				operationId: 'listen',
 				summary: 'Listen (WHEP)',
 				description:
 					'One POST with an SDP offer: every audio m-line gets a voice, a single one the dominant speaker; other m-lines are refused. ' +
 					'A public room needs no token. The session is ended by DELETE on its Location, or by silence. ' +
-					'In a cluster another node may be the better one: the same POST to the Location of the 307 is served there, without a token.',
+					'In a cluster another node may be the better one: the same POST to the Location of the 307 is served there, without a token. ' +
+					'In a surge a 503 says when to come again, how many wait before you (`queue`), and where to hear the room meanwhile (`overflow`).',
 				tags: ['media'],
 				consumes: [SDP_TYPE],
 				params: RoomParams,
@@ -61,14 +72,14 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 					307: empty('Another node has more room: the same POST to its address', { location: Type.String({ description: 'With a ticket (`handoff`), good once, for 30 s' }) }),
 					...problems(
 						...TOKEN_PROBLEMS, 'handoff_invalid', 'banned', 'room_not_found', 'room_not_open', 'room_ended', 'invalid_offer',
-						'payload_too_large', 'unsupported_media_type', 'no_capacity', 'media_unavailable', 'shutting_down',
+						'payload_too_large', 'unsupported_media_type', 'no_capacity', 'media_unavailable', 'shutting_down', 'rate_limited',
 					),
 				},
 			},
 		},
 		async (request, reply) => {
 			const room = rooms.require(request.params.room);
-			const { handoff, packing } = request.query;
+			const { handoff, packing, place } = request.query;
 			/** The node that handed this listener on to us, if one did. */
 			let from = forwardingOf(request.raw)?.from;
 			let random: string | undefined;
@@ -76,7 +87,7 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 				const entry = requireEntry(request, room, 'room:listen', bans);
 				if (entry !== undefined) await entry;
 				requireDoorsOpen(room, deps.now());
-				const seat = seatFor(room, from);
+				const seat = admission.seat(request, room, from);
 				if (cluster !== undefined && seat !== 'here') {
 					const answered = await handOn(seat, room, request.query, { cluster, deps }, request, reply);
 					if (answered) return reply;
@@ -86,7 +97,11 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 				requireDoorsOpen(room, deps.now());
 			}
 			if (from !== undefined) deps.handOff?.took?.(from);
-			const session = await deps.media.listen(room, String(request.body), packing, random);
+			const onGone = (gone: () => void) => (reply.raw.closed ? gone() : void reply.raw.once('close', gone));
+			const arrival: Arrival = { ...admission.read(room.id, place), onGone };
+			const session = await deps.media.listen(room, String(request.body), packing, random, arrival).catch((error: unknown) => {
+				throw admission.complete(error, room);
+			});
 			return sendSession(reply, session, { deps, links }, alternates?.next());
 		},
 	);
@@ -136,7 +151,7 @@ export function requireDoorsOpen(room: Room, nowMs: number): void {
 async function handOn(
 	{ nodeId, publicUrl, why }: Exclude<Seat, 'here'>,
 	room: Room,
-	{ packing }: Static<typeof ListenQuery>,
+	{ packing, place }: Static<typeof ListenQuery>,
 	{ cluster, deps: { handOff, metrics, publicUrl: ownUrl } }: { cluster: AppCluster; deps: Pick<AppDeps, 'handOff' | 'metrics' | 'publicUrl'> },
 	request: FastifyRequest,
 	reply: FastifyReply,
@@ -145,7 +160,7 @@ async function handOn(
 	const base = publicUrl?.replace(/\/+$/, '');
 	// An address that leads back here would go in circles.
 	if (base !== undefined && base !== ownUrl()) {
-		const query = new URLSearchParams({ handoff: await cluster.tickets.issue(room.id, nodeId), ...(packing === undefined ? {} : { packing: String(packing) }) });
+		const query = new URLSearchParams({ handoff: await cluster.tickets.issue(room.id, nodeId), ...(packing === undefined ? {} : { packing: String(packing) }), ...(place === undefined ? {} : { place }) });
 		await reply.code(307).header('location', `${base}/v1/rooms/${room.id}/listen?${query.toString()}`).header('cache-control', 'no-store').send();
 		metrics.countHandOff('307', why);
 		return true;
