@@ -29,6 +29,8 @@ export interface MoveSource {
 /** What the hub needs of RoomMedia. */
 export interface CountSource {
 	listenersIn(roomId: string): number;
+	/** How many times less often than usual counts and stages are told, since the node is under pressure; read once a second. Default 1. */
+	readonly eventCadence?: number;
 	on(event: 'counts', listener: () => void): unknown;
 	off(event: 'counts', listener: () => void): unknown;
 }
@@ -70,6 +72,8 @@ export interface EventHubMetrics {
 
 const HOUSEKEEPING_MS = 1_000;
 const COUNT_INTERVAL_MS = 1_000;
+/** Under pressure alone: between two states of one stage, for each part of the cadence. */
+const STAGE_INTERVAL_MS = 500;
 const STUCK_MS = 30_000;
 const RETRY_MIN_MS = 1_000;
 const RETRY_SPREAD_MIN_MS = 2_000;
@@ -95,6 +99,9 @@ export class EventHub {
 	readonly #leaving = new Set<RoomAudience>();
 	/** Audiences whose count has changed while the last one is still going out. */
 	readonly #countsWaiting = new Set<RoomAudience>();
+	/** Audiences whose stage has changed so soon again that it has to wait. */
+	readonly #stagesWaiting = new Set<RoomAudience>();
+	#cadence = 1;
 	#seq = 0;
 	#housekeepingAtMs = 0;
 	#closed = false;
@@ -205,16 +212,22 @@ export class EventHub {
 		this.#audiences.delete(room.id);
 		this.#leaving.add(audience);
 		this.#countsWaiting.delete(audience);
+		this.#stagesWaiting.delete(audience);
 		audience.setBye(byeChunk('room_removed'));
 		this.#pacer.start(audience.sweeps.bye);
 	};
 
 	readonly #onRosterChanged = ({ roomId }: { roomId: string }): void => {
 		const audience = this.#audiences.get(roomId);
-		if (audience !== undefined) this.#publish(audience, 'stage', 'stage', this.#stage(roomId));
+		if (audience === undefined) return;
+		if (this.#stageRests(audience, this.#clock.nowMs())) {
+			this.#stagesWaiting.add(audience);
+			this.#pacer.wake();
+		} else this.#publishStage(audience);
 	};
 
 	readonly #onCounts = (): void => {
+		this.#cadence = this.#media.eventCadence ?? 1;
 		for (const audience of this.#audiences.values()) {
 			if (this.#media.listenersIn(audience.roomId) !== audience.count) this.#countsWaiting.add(audience);
 		}
@@ -258,7 +271,7 @@ export class EventHub {
 	 */
 	#publishCounts(nowMs: number): void {
 		for (const audience of this.#countsWaiting) {
-			if (audience.sweeps.count.pending || nowMs - audience.countAtMs < COUNT_INTERVAL_MS) continue;
+			if (audience.sweeps.count.pending || nowMs - audience.countAtMs < COUNT_INTERVAL_MS * this.#cadence) continue;
 			this.#countsWaiting.delete(audience);
 			const count = this.#media.listenersIn(audience.roomId);
 			if (count === audience.count) continue;
@@ -268,10 +281,29 @@ export class EventHub {
 		}
 	}
 
+	/** Whether this stage was told a moment ago; only under pressure, for otherwise it is told at once. */
+	#stageRests(audience: RoomAudience, nowMs: number): boolean {
+		return this.#cadence > 1 && nowMs - audience.stageAtMs < STAGE_INTERVAL_MS * this.#cadence;
+	}
+
+	#publishStage(audience: RoomAudience): void {
+		audience.stageAtMs = this.#clock.nowMs();
+		this.#publish(audience, 'stage', 'stage', this.#stage(audience.roomId));
+	}
+
+	#publishStages(nowMs: number): void {
+		for (const audience of this.#stagesWaiting) {
+			if (this.#stageRests(audience, nowMs)) continue;
+			this.#stagesWaiting.delete(audience);
+			this.#publishStage(audience);
+		}
+	}
+
 	#beforeTurn(nowMs: number): number | undefined {
 		if (nowMs >= this.#housekeepingAtMs) this.#housekeeping(nowMs);
 		this.#publishCounts(nowMs);
-		if (this.#countsWaiting.size > 0) return TURN_MS;
+		this.#publishStages(nowMs);
+		if (this.#countsWaiting.size > 0 || this.#stagesWaiting.size > 0) return TURN_MS;
 		return this.#streams > 0 ? this.#housekeepingAtMs - nowMs : undefined;
 	}
 
@@ -337,6 +369,7 @@ export class EventHub {
 		if (subscriber.blockedSinceMs !== undefined) this.#blocked--;
 		if (audience.subscribers.length === 0) {
 			this.#countsWaiting.delete(audience);
+			this.#stagesWaiting.delete(audience);
 			this.#leaving.delete(audience);
 			if (this.#audiences.get(audience.roomId) === audience) this.#audiences.delete(audience.roomId);
 		}

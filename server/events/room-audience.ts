@@ -44,6 +44,8 @@ export class RoomAudience {
 	/** The count that is out, and since when. */
 	count = -1;
 	countAtMs = -Infinity;
+	/** When its stage was told last. */
+	stageAtMs = -Infinity;
 	readonly #instanceId: string;
 	readonly #current: Record<StateKind, Current>;
 	#bye = '';

@@ -13,6 +13,17 @@ const PACKETS_A_CORE = 100_000;
 /** From here on a lag is heard: a packet waits for most of a frame's length. */
 const HEAVY_LAG_MS = 100;
 
+/** What a shard is short of. */
+export type EffortOf = 'processor' | 'packets' | 'lag';
+
+/** A shard's effort in one figure, 0 to 1 and more, and which of its figures that is. */
+export function shardEffort({ cpuRatio, eventLoopLagMs = 0, packetsPerSecond = 0 }: ShardEffort): { value: number; of: EffortOf } {
+	const packets = packetsPerSecond / PACKETS_A_CORE;
+	const lag = eventLoopLagMs / HEAVY_LAG_MS;
+	const value = Math.max(cpuRatio, packets, lag);
+	return { value, of: value === cpuRatio ? 'processor' : value === packets ? 'packets' : 'lag' };
+}
+
 /** Effort above these is one level of pressure each. */
 const LEVELS = [0.7, 0.8, 0.9, 0.98] as const;
 /** A level is left only when effort has fallen so far below it: figures are a second old and noisy. */
@@ -27,8 +38,8 @@ const FILL_A_LEVEL = 0.1;
  *
  * @param before what this gave last time for the same shard, so that it does not flap; 0 at first
  */
-export function shardPressure({ cpuRatio, eventLoopLagMs = 0, packetsPerSecond = 0 }: ShardEffort, before = 0): number {
-	const effort = Math.max(cpuRatio, packetsPerSecond / PACKETS_A_CORE, eventLoopLagMs / HEAVY_LAG_MS);
+export function shardPressure(shard: ShardEffort, before = 0): number {
+	const { value: effort } = shardEffort(shard);
 	if (effort < LEVELS[0] - HYSTERESIS) {
 		return 0;
 	}
