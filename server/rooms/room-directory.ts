@@ -112,9 +112,12 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 		return this.#change(id, (room) => patchedRoom(room, patch));
 	}
 
-	/** Already there: no error and no change. Rejects with `room_not_found`, `room_ended`, `wrong_room_state`. */
-	transition(id: string, command: RoomCommand): Promise<Room> {
-		return this.#change(id, (room) => transitionedRoom(room, command, this.#now()));
+	/**
+	 * Already there: no error and no change. Rejects with `room_not_found`, `room_ended`, `wrong_room_state`.
+	 * @param still asked when the command's turn comes; false: nothing is changed
+	 */
+	transition(id: string, command: RoomCommand, still: (room: Room) => boolean = () => true): Promise<Room> {
+		return this.#change(id, (room) => (still(room) ? transitionedRoom(room, command, this.#now()) : room));
 	}
 
 	/** With its bans and numbers, in whatever state it is. Rejects with `room_not_found`. */

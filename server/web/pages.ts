@@ -1,15 +1,18 @@
-// The HTML of the pages. They say nothing of any room or person: everything comes from the API afterwards,
-// so that one small document, made once at start, serves everybody and may be cached by anybody.
+// The HTML of the pages. They say nothing of any person, and of a room no more than what a shared link to a public one
+// shows: everything comes from the API afterwards, so that one small document serves everybody and may be cached by anybody.
 import { createHash } from 'node:crypto';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ASSET_PREFIX, type AssetManifest, buildAssets, type BuildOptions, DEFAULT_ASSET_DIR, type PageName } from './build.ts';
+import type { LinkPreview } from './share/link-preview.ts';
 
 export interface PagesOptions extends BuildOptions {
 	/** Shown in tabs and link previews until the page knows better. Default `Rostrum`. */
 	title?: string;
 	/** Further base URLs that pages may connect to: the public URLs of other nodes, which come and go while this one runs. */
 	connectOrigins?: () => readonly string[];
+	/** What a shared link to a room's listening page shows; undefined for rooms of which nothing may be said. */
+	linkPreview?: (roomId: string) => LinkPreview | undefined;
 }
 
 interface Page {
@@ -25,6 +28,10 @@ interface Policy {
 
 /** Long enough for a crowd to be served by caches, short enough that an upgrade is seen soon. */
 const PAGE_MAX_AGE_SECONDS = 60;
+/** Documents of rooms that are kept in memory, of 3 KB each. */
+const MAX_KEPT_PAGES = 500;
+/** What a link shows that says nothing of a room. */
+const GENERAL_TAGS = /(<meta property="og:title" content="[^"]*">\n<meta property="og:type" content="website">\n)/;
 
 const ROUTES: readonly { url: string; page: PageName; indexed: boolean; microphone: boolean }[] = [
 	{ url: '/', page: 'landing', indexed: true, microphone: false },
@@ -51,7 +58,8 @@ export async function registerPages(app: FastifyInstance, options: PagesOptions 
 	const policyFor = makePolicy();
 	for (const { url, page, indexed, microphone } of ROUTES) {
 		const document = makePage(manifest, page, options, { indexed, microphone });
-		app.get(url, { schema: { hide: true } }, (request, reply) => sendPage(request, reply, document, policyFor(connectOrigins())));
+		const documentFor = page === 'listen' ? withPreviews(document, options.linkPreview) : () => document;
+		app.get<{ Params: { room?: string } }>(url, { schema: { hide: true } }, (request, reply) => sendPage(request, reply, documentFor(request.params.room), policyFor(connectOrigins())));
 	}
 	const { listen, stage } = manifest.pages;
 	app.log.debug({ listenGzipBytes: listen.gzipBytes, stageGzipBytes: stage.gzipBytes }, 'pages are built');
@@ -88,6 +96,37 @@ function makePage(
 	};
 }
 
+/** The page of each room with what a shared link to it shows: the same document for everybody, made anew when the room has changed. */
+function withPreviews(page: Page, linkPreview: PagesOptions['linkPreview']): (roomId: string | undefined) => Page {
+	const kept = new Map<string, Page & { key: string }>();
+	return (roomId) => {
+		const preview = roomId === undefined ? undefined : linkPreview?.(roomId);
+		if (roomId === undefined || preview === undefined) {
+			return page;
+		}
+		let made = kept.get(roomId);
+		if (made?.key !== preview.key) {
+			const html = withTags(page.html, preview.tags());
+			made = { ...page, key: preview.key, html, hash: shortHash(html) };
+			kept.delete(roomId);
+			kept.set(roomId, made);
+			if (kept.size > MAX_KEPT_PAGES) {
+				for (const oldest of kept.keys()) {
+					kept.delete(oldest);
+					break;
+				}
+			}
+		}
+		return made;
+	};
+}
+
+/** In place of the general ones. */
+function withTags(html: Buffer, tags: ReturnType<LinkPreview['tags']>): Buffer {
+	const [before = '', , after = ''] = html.toString().split(GENERAL_TAGS);
+	return Buffer.from(before + tags.map(([property, content]) => `<meta ${property.startsWith('twitter:') ? 'name' : 'property'}="${property}" content="${escapeHtml(content)}">\n`).join('') + after);
+}
+
 /** Gives the Content-Security-Policy for those whom pages may connect to; made anew only when they change. */
 function makePolicy(): (baseUrls: readonly string[]) => Policy {
 	let made: (Policy & { key: string }) | undefined;
@@ -112,7 +151,8 @@ function policyText(baseUrls: readonly string[]): string {
 		'script-src': "'self'",
 		'style-src': "'self'",
 		'img-src': "'self'",
-		'media-src': "'self' blob:",
+		// Where a browser plays HLS by itself, it is not `connect-src` that counts.
+		'media-src': ["'self'", 'blob:', ...origins].join(' '),
 		'connect-src': ["'self'", ...[...origins].flatMap((origin) => [origin, origin.replace(/^http/, 'ws')])].join(' '),
 		'base-uri': "'none'",
 		'form-action': "'self'",
