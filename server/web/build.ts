@@ -16,7 +16,7 @@ export const PAGE_NAMES = ['landing', 'listen', 'stage', 'admin'] as const;
 export type PageName = (typeof PAGE_NAMES)[number];
 
 /** Packages that end up in the bundles, or make them. */
-const BUNDLED_PACKAGES = ['esbuild', 'preact', '@preact/signals', '@preact/signals-core', 'mediasoup-client'];
+const BUNDLED_PACKAGES = ['esbuild', 'preact', '@preact/signals', '@preact/signals-core', 'mediasoup-client', 'hls.js'];
 /** Files of the newest builds stay, so that a page loaded just before an upgrade still finds its parts. */
 const KEPT_BUILDS = 5;
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { closeAll, LANGUAGES, launchChromium, VIEWS } from '../support/browser/chromium.ts';
+import { HlsStub } from '../support/browser/hls-stub.ts';
 import { joinStage, listenTo, person } from '../support/browser/people.ts';
 import { ADMIN_TOKEN, RostrumProcess } from '../support/process/rostrum-process.ts';
 import { HOST_TEXT, speechWav } from '../support/speech/wav.ts';
@@ -33,6 +34,7 @@ describe('the pages', () => {
 	let server: RostrumProcess;
 	let browser: Browser;
 	let host: Page;
+	let stub: HlsStub;
 	const errors: string[] = [];
 
 	beforeAll(async () => {
@@ -41,6 +43,10 @@ describe('the pages', () => {
 		browser = await launchChromium({ microphone: speechWav({ voice: 'alto', text: HOST_TEXT }) });
 		await server.room({ id: 'live-now', title: 'The announcement', description: 'What we want to do for this town, and how.' });
 		await server.room({ id: 'tomorrow', title: 'Questions and answers', scheduledAt: new Date(Date.now() + 26 * 3_600_000).toISOString() }, 'scheduled');
+		const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+		await server.room({ id: 'doors-later', title: 'The announcement', doorsOpenAt: inHours(1), scheduledAt: inHours(2) }, 'scheduled');
+		await server.room({ id: 'doors-open', title: 'The announcement', scheduledAt: inHours(0.5) }, 'open');
+		stub = await HlsStub.of(['-f', 'lavfi', '-i', 'sine=frequency=660:sample_rate=48000:duration=600']);
 		host = await person(browser);
 		await joinStage(host, (await server.token('live-now', 'host', 'Hana')).url);
 	});
@@ -49,34 +55,44 @@ describe('the pages', () => {
 		await server?.stop();
 	});
 
-	const views = VIEWS.flatMap((view) => LANGUAGES.flatMap((language) => (['light', 'dark'] as const).map((scheme) => ({ view, language, scheme }))));
+	interface View {
+		view: (typeof VIEWS)[number];
+		language: (typeof LANGUAGES)[number];
+		scheme: 'light' | 'dark';
+	}
+	const views = VIEWS.flatMap((view) => LANGUAGES.flatMap((language) => (['light', 'dark'] as const).map((scheme): View => ({ view, language, scheme }))));
 
-	it.each(views)('are whole on $view.name in $language, $scheme', async ({ view, language, scheme }) => {
-		const open = async (): Promise<Page> => {
-			const page = await person(browser, {
-				viewport: view.viewport,
-				isMobile: view.isMobile,
-				deviceScaleFactor: view.deviceScaleFactor,
-				locale: language === 'ar' ? 'ar-EG' : 'en-GB',
-				colorScheme: scheme,
-			});
-			page.on('pageerror', (error) => errors.push(`${language} ${view.name}: ${error.message}`));
-			page.on('console', (message) => {
-				if (message.type() === 'error') {
-					errors.push(`${language} ${view.name}: ${message.text()}`);
-				}
-			});
-			return page;
-		};
-		const look = async (page: Page, name: string) => {
-			await page.evaluate(() => document.fonts.ready);
-			const file = path.join(PICTURES, `${name}-${view.name}-${language}-${scheme}.png`);
-			await page.screenshot({ path: file, fullPage: true });
-			expect(statSync(file).size).toBeGreaterThan(5_000);
-			expect(await page.evaluate(() => [document.documentElement.lang.slice(0, 2), document.documentElement.dir])).toEqual([language, language === 'ar' ? 'rtl' : 'ltr']);
-			expect(await overflowsSideways(page), `${name} overflows`).toBe(false);
-			expect(await unusable(page), name).toEqual([]);
-		};
+	async function openAs({ view, language, scheme }: View): Promise<Page> {
+		const page = await person(browser, {
+			viewport: view.viewport,
+			isMobile: view.isMobile,
+			deviceScaleFactor: view.deviceScaleFactor,
+			locale: language === 'ar' ? 'ar-EG' : 'en-GB',
+			colorScheme: scheme,
+		});
+		page.on('pageerror', (error) => errors.push(`${language} ${view.name}: ${error.message}`));
+		page.on('console', (message) => {
+			if (message.type() === 'error') {
+				errors.push(`${language} ${view.name}: ${message.text()}`);
+			}
+		});
+		return page;
+	}
+
+	async function lookAs({ view, language, scheme }: View, page: Page, name: string): Promise<void> {
+		await page.evaluate(() => document.fonts.ready);
+		const file = path.join(PICTURES, `${name}-${view.name}-${language}-${scheme}.png`);
+		await page.screenshot({ path: file, fullPage: true });
+		expect(statSync(file).size).toBeGreaterThan(5_000);
+		expect(await page.evaluate(() => [document.documentElement.lang.slice(0, 2), document.documentElement.dir])).toEqual([language, language === 'ar' ? 'rtl' : 'ltr']);
+		expect(await overflowsSideways(page), `${name} overflows`).toBe(false);
+		expect(await unusable(page), name).toEqual([]);
+	}
+
+	it.each(views)('are whole on $view.name in $language, $scheme', async (as) => {
+		const { view, language, scheme } = as;
+		const open = () => openAs(as);
+		const look = (page: Page, name: string) => lookAs(as, page, name);
 
 		const page = await open();
 		await page.goto(`${server.url}/`);
@@ -118,9 +134,73 @@ describe('the pages', () => {
 		await page.context().close();
 	});
 
+	/** Answers every POST for a place in the room with this problem. */
+	const refuse = (page: Page, room: string, status: number, problem: object, retryAfterSeconds = 15) =>
+		page.route(
+			(url) => url.pathname === `/v1/rooms/${room}/listen`,
+			(route) => route.fulfill({ status, contentType: 'application/problem+json', headers: { 'retry-after': String(retryAfterSeconds) }, body: JSON.stringify(problem) }),
+		);
+	const noPlace = (more: object) => ({ code: 'no_capacity', title: 'There is no room for more listeners right now', queue: { ahead: 1_234, place: 'stamp' }, ...more });
+
+	it.each(views.filter(({ view, scheme }) => (view.name === 'phone') === (scheme === 'dark')))('say how things stand before and in a surge on $view.name in $language', async (as) => {
+		const { language } = as;
+		const press = async (page: Page) => page.locator('main .listen-button').click();
+		const state = (page: Page, name: string) => page.locator(`[data-state=${name}]`).waitFor();
+		const status = async (page: Page) => (await page.locator('.status').textContent()) ?? '';
+		const visit = async (room: string): Promise<Page> => {
+			const page = await openAs(as);
+			await page.goto(`${server.url}/r/${room}`);
+			await page.locator('.chip').waitFor();
+			return page;
+		};
+
+		const early = await visit('doors-later');
+		await lookAs(as, early, 'listen-doors');
+		expect(await early.locator('.countdown').textContent()).toMatch(language === 'en' ? /^Doors open in .*59 minutes/ : /^تُفتح الأبواب/);
+		expect(await early.locator('.share a').getAttribute('href')).toBe('/v1/rooms/doors-later/calendar.ics');
+		await press(early);
+		await state(early, 'waiting');
+		await lookAs(as, early, 'listen-doors-waiting');
+		await early.context().close();
+
+		const guest = await visit('doors-open');
+		await press(guest);
+		await state(guest, 'playing');
+		await lookAs(as, guest, 'listen-doors-open');
+		if (language === 'en') {
+			expect(await status(guest)).toMatch(/^You are connected\. It starts at .*\d\d:\d\d.*: stay here\.$/);
+		}
+		await guest.context().close();
+
+		const queued = await openAs(as);
+		await refuse(queued, 'live-now', 503, noPlace({ reason: 'paced' }));
+		await queued.goto(`${server.url}/r/live-now`);
+		await press(queued);
+		await state(queued, 'waiting');
+		await queued.locator('.queue').waitFor();
+		await lookAs(as, queued, 'listen-queue');
+		if (language === 'en') {
+			expect(await queued.locator('.queue').textContent()).toMatch(/^1,234 people are ahead of you · Next try in .*1\d seconds/);
+		}
+		await queued.context().close();
+
+		const overflowing = await openAs(as);
+		await refuse(overflowing, 'live-now', 503, noPlace({ reason: 'full', overflow: { hls: '/v1/rooms/live-now/hls/index.m3u8' } }));
+		await stub.serve(overflowing);
+		stub.away = true;
+		await overflowing.goto(`${server.url}/r/live-now`);
+		await press(overflowing);
+		await overflowing.locator('.queue').waitFor();
+		await lookAs(as, overflowing, 'listen-overflow-starting');
+		stub.away = false;
+		await state(overflowing, 'overflow');
+		await lookAs(as, overflowing, 'listen-overflow');
+		await overflowing.context().close();
+	});
+
 	it('threw no errors and asked nobody outside', () => {
-		// A room that is not there answers 404, which the browser notes by itself.
-		expect(errors.filter((text) => !text.includes('404'))).toEqual([]);
+		// A room that is not there answers 404, and refusals are refusals: the browser notes them by itself.
+		expect(errors.filter((text) => !/\b(404|409|503)\b/.test(text))).toEqual([]);
 	});
 
 	it('can be used by keyboard alone', async () => {
@@ -139,7 +219,7 @@ describe('the pages', () => {
 	});
 
 	it('the listening page is the same for everybody, may be kept by caches, and brings little', async () => {
-		const [one, other] = await Promise.all(['live-now', 'tomorrow'].map((room) => server.call('GET', `/r/${room}`, undefined, null)));
+		const [one, other] = await Promise.all([null, undefined].map((token) => server.call('GET', '/r/live-now', undefined, token)));
 		expect(await one?.text()).toBe(await other?.text());
 		expect(one?.headers.get('cache-control')).toMatch(/max-age|no-cache|s-maxage/);
 		expect(one?.headers.get('content-security-policy')).toContain("default-src 'none'");

@@ -19,7 +19,8 @@ interface AudibleWindow {
 
 /**
  * Lets a test find out what of a steady sound the page's `<audio>` elements let through: their tracks' samples, in
- * blocks of 128, while the element is neither muted nor without a stream. Call before `goto`.
+ * blocks of 128, while the element is neither muted nor without a stream; of one that plays an address (HLS), what it
+ * decodes. Call before `goto`.
  */
 export async function measureAudible(page: Page): Promise<void> {
 	await page.addInitScript(() => {
@@ -47,7 +48,15 @@ export async function measureAudible(page: Page): Promise<void> {
 		/** Who may be heard from which moment on, in samples. */
 		let log: { atSample: number; heard: string[]; cold: number }[];
 		const watched = new Set<string>();
-		const trackOf = (element: HTMLMediaElement) => (element.srcObject instanceof MediaStream ? element.srcObject.getAudioTracks()[0] : undefined);
+		/** What an element that plays an address lets through. */
+		const captured = new WeakMap<HTMLMediaElement, MediaStream>();
+		const capture = (element: HTMLMediaElement): MediaStream => {
+			const stream = captured.get(element) ?? (element as unknown as { captureStream(): MediaStream }).captureStream();
+			captured.set(element, stream);
+			return stream;
+		};
+		const trackOf = (element: HTMLMediaElement) =>
+			(element.srcObject instanceof MediaStream ? element.srcObject : element.src === '' ? undefined : capture(element))?.getAudioTracks()[0];
 		const note = () => {
 			const heard = elements.filter((element) => !element.muted && element.volume > 0);
 			const ids = heard.flatMap((element) => trackOf(element)?.id ?? []);

@@ -1,7 +1,9 @@
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import type { RoomSummary } from '../../../stage/protocol.ts';
 import { takeLinkToken } from '../api/link-token.ts';
-import { EventFeed, ListenSession, type ListenState, type MovePortions, type ProblemError, type PublicSpeaker, type Quality, Servers } from '../sdk/listen.ts';
+import {
+	EventFeed, ListenSession, type ListenState, type MovePortions, type OverflowState, type ProblemError, type PublicSpeaker, type Quality, type QueueInfo, Servers,
+} from '../sdk/listen.ts';
 import { roomFromPath } from './room-path.ts';
 
 const VOLUME_KEY = 'rostrum.volume';
@@ -28,6 +30,10 @@ export class ListenModel {
 	readonly refused = signal<ProblemError | null>(null);
 	readonly state = signal<ListenState>('idle');
 	readonly problem = signal<ProblemError | null>(null);
+	readonly overflow = signal<OverflowState>('off');
+	readonly queue = signal<QueueInfo | null>(null);
+	/** When the session asks again by itself; milliseconds since the epoch. */
+	readonly nextTryAtMs = signal<number | null>(null);
 	readonly speaking = signal<readonly number[]>([]);
 	readonly quality = signal<Quality>('good');
 	readonly blocked = signal(false);
@@ -35,6 +41,10 @@ export class ListenModel {
 	readonly volume = signal(storedVolume());
 	readonly muted = signal(false);
 	readonly active = computed(() => !['idle', 'ended', 'failed'].includes(this.state.value));
+	/** For the doors' calendar entry: a private room's is not for everybody. */
+	get token(): string | undefined {
+		return this.#token;
+	}
 	readonly level = (): number => this.#session?.level() ?? 0;
 
 	readonly #token = takeLinkToken(this.roomId);
@@ -115,9 +125,14 @@ export class ListenModel {
 	}
 
 	#follow(session: ListenSession): void {
-		session.on('state', ({ state, problem }) => {
-			this.state.value = state;
-			this.problem.value = problem;
+		session.on('state', ({ state, problem, retryInMs, queue, overflow }) => {
+			batch(() => {
+				this.state.value = state;
+				this.problem.value = problem;
+				this.overflow.value = overflow;
+				this.queue.value = queue;
+				this.nextTryAtMs.value = retryInMs === null ? null : Date.now() + retryInMs;
+			});
 			if (state !== 'playing') {
 				this.rejoinedAfterMs.value = null;
 			}
@@ -147,7 +162,8 @@ export class ListenModel {
 		if (room.state === 'ended') {
 			this.#session?.end();
 			this.state.value = 'ended';
-		} else if (before?.state !== room.state && this.state.value === 'waiting' && room.state !== 'scheduled') {
+		} else if (before?.state !== room.state && this.problem.value?.code === 'room_not_open' && room.state !== 'scheduled') {
+			// Only whoever waits for the doors: a queue for places keeps its pace.
 			this.#session?.wake(room.state === 'live' ? LIVE_SPREAD_MS : DOORS_SPREAD_MS);
 		}
 		this.#tellSystem(this.state.value);
@@ -158,8 +174,9 @@ export class ListenModel {
 		if (!('mediaSession' in navigator)) {
 			return;
 		}
-		navigator.mediaSession.playbackState = state === 'playing' ? 'playing' : 'none';
-		if (state === 'playing' && this.room.value !== null) {
+		const sounds = state === 'playing' || state === 'overflow';
+		navigator.mediaSession.playbackState = sounds ? 'playing' : 'none';
+		if (sounds && this.room.value !== null) {
 			navigator.mediaSession.metadata = new MediaMetadata({ title: this.room.value.title });
 			navigator.mediaSession.setActionHandler('stop', () => this.#session?.stop());
 		}

@@ -1,15 +1,17 @@
-import { useSignal, useSignalEffect } from '@preact/signals';
-import { formatList, formatNumber } from '../locale/format.ts';
+import { useSignalEffect } from '@preact/signals';
+import { formatList } from '../locale/format.ts';
 import { t, tCount } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
 import type { Quality } from '../sdk/listen.ts';
 import { Auditorium } from '../ui/auditorium.tsx';
-import { PeopleIcon, PlayIcon, ShareIcon, SignalIcon, SilentIcon, SoundIcon, StopIcon } from '../ui/icons.tsx';
+import { PeopleIcon, PlayIcon, SignalIcon, SilentIcon, SoundIcon, StopIcon } from '../ui/icons.tsx';
 import { mount } from '../ui/mount.tsx';
 import { PersonItem } from '../ui/people.tsx';
 import { Countdown, RoomTimes, StateChip } from '../ui/room-state.tsx';
 import { Shell } from '../ui/shell.tsx';
 import { ListenModel } from './listen-model.ts';
+import { Share } from './listen-share.tsx';
+import { failureText, ListenStatus } from './listen-status.tsx';
 
 const model = new ListenModel();
 
@@ -18,36 +20,6 @@ const QUALITY: Record<Quality, { text: TextKey; bars: 1 | 2 | 3 }> = {
 	fair: { text: 'qualityFair', bars: 2 },
 	poor: { text: 'qualityPoor', bars: 1 },
 };
-
-const statusText = (): string => {
-	const problem = model.problem.value;
-	const rejoinedAfterMs = model.rejoinedAfterMs.value;
-	switch (model.state.value) {
-		case 'idle':
-			return t('listenIdle');
-		case 'connecting':
-			return t(problem === null ? 'listenConnecting' : 'listenServerAway');
-		case 'reconnecting':
-			return t(problem === null ? 'listenReconnecting' : 'listenServerAway');
-		case 'waiting':
-			return t(problem?.code === 'no_capacity' ? 'listenFull' : 'listenDoors');
-		case 'ended':
-			return t('listenEnded');
-		case 'failed':
-			return failureText(problem?.status ?? 0, problem?.message ?? '');
-		default:
-			if (model.blocked.value) {
-				return t('listenBlocked');
-			}
-			if (rejoinedAfterMs !== null) {
-				return t('listenRejoined', { seconds: formatNumber(rejoinedAfterMs / 1_000, 1) });
-			}
-			return t(model.room.value?.state === 'open' ? 'listenPlayingSoon' : 'listenPlaying');
-	}
-};
-
-const failureText = (status: number, reason: string): string =>
-	status === 401 || status === 403 ? t('listenNotAllowed') : status === 404 ? t('listenNoRoom') : t('listenFailed', { reason });
 
 const Player = () => {
 	const active = model.active.value;
@@ -60,9 +32,7 @@ const Player = () => {
 					<span>{t(active ? 'stop' : 'listen')}</span>
 				</button>
 			</Auditorium>
-			<p class="status" role="status">
-				{statusText()}
-			</p>
+			<ListenStatus model={model} />
 			{model.blocked.value && (
 				<button type="button" class="button strong" onClick={() => model.unblock()}>
 					{t('listenUnblock')}
@@ -145,36 +115,6 @@ const Stage = () => {
 	);
 };
 
-const Share = () => {
-	const copied = useSignal(false);
-	const share = async () => {
-		// Without the fragment: a link that is passed on must not carry anybody's token.
-		const url = location.origin + location.pathname;
-		if ('share' in navigator && matchMedia('(pointer: coarse)').matches) {
-			await navigator.share({ title: model.room.value?.title ?? '', url }).catch(() => undefined);
-			return;
-		}
-		try {
-			await navigator.clipboard.writeText(url);
-			copied.value = true;
-			setTimeout(() => {
-				copied.value = false;
-			}, 2_500);
-		} catch {
-			// No right to the clipboard: the address bar has the link.
-		}
-	};
-	return (
-		<p class="share">
-			<button type="button" class="button" onClick={() => void share()}>
-				<ShareIcon />
-				{t('shareLink')}
-			</button>
-			<span role="status">{copied.value ? t('linkCopied') : ''}</span>
-		</p>
-	);
-};
-
 const About = () => {
 	const room = model.room.value;
 	if (room === null) {
@@ -225,7 +165,7 @@ const Page = () => {
 			<Player />
 			<div class="below">
 				<Stage />
-				<Share />
+				<Share model={model} />
 			</div>
 		</Shell>
 	);

@@ -1,7 +1,8 @@
 import { computed, signal } from '@preact/signals';
 import { faceOf, takeLinkToken } from '../api/link-token.ts';
 import type { RoomSummary, RosterEntry } from '../../../stage/protocol.ts';
-import { EventFeed } from '../sdk/listen.ts';
+// Not by way of listen.ts, which would bring what plays the overflow stream.
+import { EventFeed } from '../sdk/event-feed.ts';
 import { Microphone, MicrophoneError, type MicrophoneTrouble, StageSession, type StageView } from '../sdk/stage.ts';
 import { roomFromPath } from './room-path.ts';
 

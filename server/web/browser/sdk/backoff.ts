@@ -8,6 +8,10 @@ export interface BackoffPolicy {
 }
 
 export const LISTEN_BACKOFF: BackoffPolicy = { firstMs: 300, baseMs: 1_000, capMs: 15_000 };
+/** Whoever waits for a place comes back when the server said, and not all in the same second. */
+export const PLACE_BACKOFF: BackoffPolicy = { firstMs: 1_000, baseMs: 2_000, capMs: 30_000 };
+/** The overflow stream starts on demand, so that a second try soon is worth it. */
+export const OVERFLOW_BACKOFF: BackoffPolicy = { firstMs: 500, baseMs: 1_000, capMs: 15_000 };
 /** A speaker's place on stage is kept for seconds only, so speakers try more often; they are few. */
 export const STAGE_BACKOFF: BackoffPolicy = { firstMs: 200, baseMs: 500, capMs: 2_000 };
 

@@ -20,7 +20,6 @@ export interface CloseOptions {
 
 /** An endpoint that answers must also let media through within this time. */
 const CONNECT_TIMEOUT_MS = 8_000;
-export const POST_TIMEOUT_MS = 10_000;
 
 /** One WHEP session from offer to DELETE. It never heals itself: `ListenSession` replaces it. */
 export class ListenConnection extends Emitter<ListenConnectionEvents> {
@@ -74,7 +73,7 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 	 * gather from. The server is ICE-lite, so it needs no candidates of ours.
 	 * @throws ProblemError
 	 */
-	async connect(url: string, postTimeoutMs = POST_TIMEOUT_MS): Promise<void> {
+	async connect(url: string, postTimeoutMs: number): Promise<void> {
 		try {
 			const offer = await this.#peer.createOffer();
 			const answer = await postOffer(url, offer.sdp ?? '', this.#token, AbortSignal.timeout(postTimeoutMs));

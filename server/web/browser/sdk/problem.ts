@@ -54,7 +54,8 @@ export const problemOf = async (response: Response): Promise<ProblemError> => {
 		// A proxy's HTML error page: the status says enough.
 	}
 	const { code, title, detail, ...extra } = body;
-	const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), Date.now());
+	// The header knows whole seconds only.
+	const retryAfterMs = typeof extra['retryAfterMs'] === 'number' ? extra['retryAfterMs'] : parseRetryAfter(response.headers.get('retry-after'), Date.now());
 	return new ProblemError({
 		status: response.status,
 		code: typeof code === 'string' ? code : `http_${response.status}`,

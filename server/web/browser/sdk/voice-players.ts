@@ -1,3 +1,6 @@
+import { applyLoudness, type Loudness } from './loudness.ts';
+import { unlock } from './unlock.ts';
+
 /**
  * Plays each voice through an `<audio>` element of its own: an element plays one audio track of a stream
  * reliably, not three. The elements live as long as the session, because a browser that allowed one to
@@ -10,8 +13,7 @@ export class VoicePlayers {
 	/** What is on standby may sound; undefined: nothing is. */
 	#ready: boolean | undefined;
 	readonly #onBlocked: () => void;
-	#volume = 1;
-	#muted = false;
+	readonly #loudness: Loudness = { volume: 1, muted: false, gain: 1 };
 
 	/** @param onBlocked the browser wants a click before anything may sound */
 	constructor(onBlocked: () => void) {
@@ -19,23 +21,22 @@ export class VoicePlayers {
 	}
 
 	set volume(volume: number) {
-		this.#volume = Math.min(1, Math.max(0, volume));
-		for (const element of this.#sounding) {
-			element.volume = this.#volume;
-		}
+		this.#set({ volume: Math.min(1, Math.max(0, volume)) });
 	}
 	get volume(): number {
-		return this.#volume;
+		return this.#loudness.volume;
 	}
 
 	set muted(muted: boolean) {
-		this.#muted = muted;
-		for (const element of this.#sounding) {
-			element.muted = muted;
-		}
+		this.#set({ muted });
 	}
 	get muted(): boolean {
-		return this.#muted;
+		return this.#loudness.muted;
+	}
+
+	/** 0 to 1, besides the volume: 0 while something else is heard instead. */
+	set gain(gain: number) {
+		this.#set({ gain });
 	}
 
 	/** Plays these tracks from now on, and no others. */
@@ -77,10 +78,7 @@ export class VoicePlayers {
 		const before = this.#sounding;
 		this.#sounding = this.#standby;
 		this.#standby = before;
-		for (const element of this.#sounding) {
-			element.volume = this.#volume;
-			element.muted = this.#muted;
-		}
+		this.#set({});
 		silence(before);
 	}
 
@@ -108,6 +106,13 @@ export class VoicePlayers {
 		this.#ready = undefined;
 	}
 
+	#set(change: Partial<Loudness>): void {
+		Object.assign(this.#loudness, change);
+		for (const element of this.#sounding) {
+			applyLoudness(element, this.#loudness);
+		}
+	}
+
 	#unprepare(): void {
 		this.#ready = undefined;
 		silence(this.#standby);
@@ -117,32 +122,24 @@ export class VoicePlayers {
 	#addPair(track: MediaStreamTrack | undefined): void {
 		const element = new Audio();
 		element.autoplay = true;
-		element.volume = this.#volume;
-		element.muted = this.#muted;
+		applyLoudness(element, this.#loudness);
 		this.#sounding.push(element);
 		const second = new Audio();
 		second.muted = true;
 		this.#standby.push(second);
-		if (track === undefined) {
-			return;
+		if (track !== undefined) {
+			unlock(second, track);
 		}
-		const stream = new MediaStream([track]);
-		second.srcObject = stream;
-		second
-			.play()
-			.catch(() => undefined)
-			.finally(() => {
-				if (second.srcObject === stream) {
-					second.srcObject = null;
-				}
-			});
 	}
 }
 
 const give = (elements: readonly HTMLAudioElement[], tracks: readonly MediaStreamTrack[]): void => {
 	for (const [index, element] of elements.entries()) {
 		const track = tracks[index];
-		element.srcObject = track === undefined ? null : new MediaStream([track]);
+		// What plays it already is not made to begin again.
+		if (track === undefined || !(element.srcObject instanceof MediaStream) || element.srcObject.getTracks()[0] !== track) {
+			element.srcObject = track === undefined ? null : new MediaStream([track]);
+		}
 	}
 };
 

@@ -47,6 +47,11 @@ export const ShareIcon = () => (
 		<path d="M12 15V4M8 7.5 12 3.5l4 4M5.5 12v6a2 2 0 0 0 2 2h9a2 2 0 0 0 2-2v-6" class="stroke" />
 	</Icon>
 );
+export const CalendarIcon = () => (
+	<Icon>
+		<path d="M5 6.5h14v13H5zM5 11h14M8.5 3.5v5M15.5 3.5v5" class="stroke" />
+	</Icon>
+);
 export const PeopleIcon = () => (
 	<Icon>
 		<circle cx="9" cy="8.5" r="3.5" fill="currentColor" />

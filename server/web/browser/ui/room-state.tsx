@@ -30,11 +30,11 @@ export const RoomTimes = ({ room }: { room: Times }) => {
 	} else if (state === 'live' && startedAt !== undefined) {
 		lines.push(t('startedAgo', { when: formatInstant(startedAt, nowMs) }));
 	} else if (state === 'scheduled' || state === 'open') {
-		if (scheduledAt !== undefined) {
-			lines.push(t('startsAt', { when: formatInstant(scheduledAt, nowMs) }));
-		}
 		if (state === 'scheduled' && doorsOpenAt !== undefined && Date.parse(doorsOpenAt) > nowMs) {
 			lines.push(t('doorsAt', { when: formatInstant(doorsOpenAt, nowMs) }));
+		}
+		if (scheduledAt !== undefined) {
+			lines.push(t('startsAt', { when: formatInstant(scheduledAt, nowMs) }));
 		}
 	}
 	return lines.length === 0 ? null : (
@@ -46,14 +46,17 @@ export const RoomTimes = ({ room }: { room: Times }) => {
 	);
 };
 
-export const Countdown = ({ room }: { room: Times }) => {
-	if (room.scheduledAt === undefined || (room.state !== 'scheduled' && room.state !== 'open')) {
+/** To the next thing that happens by the room's plan: the doors, then the start. */
+export const Countdown = ({ room: { state, doorsOpenAt, scheduledAt } }: { room: Times }) => {
+	const doors = state === 'scheduled' && doorsOpenAt !== undefined;
+	const at = doors ? doorsOpenAt : scheduledAt;
+	if (at === undefined || (state !== 'scheduled' && state !== 'open')) {
 		return null;
 	}
-	const leftMs = Date.parse(room.scheduledAt) - now.value;
+	const leftMs = Date.parse(at) - now.value;
 	return (
 		<p class="countdown" role="timer" aria-live="off">
-			{leftMs > 0 ? t('countdown', { time: formatDuration(leftMs) }) : t('startsAnyMoment')}
+			{leftMs > 0 ? t(doors ? 'doorsCountdown' : 'countdown', { time: formatDuration(leftMs) }) : t(doors ? 'doorsAnyMoment' : 'startsAnyMoment')}
 		</p>
 	);
 };
