@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import nodeDataChannel from 'node-datachannel';
 import type { Track } from 'node-datachannel';
 import { type Exchange, Peer } from '../support/rtc/peer.ts';
+import { isRtcp, StreamTally, Tally } from './stream-tally.ts';
 
 const { Audio } = nodeDataChannel;
 
@@ -11,10 +12,17 @@ const REPORT_MS = 5_000;
 const RTCP_SENDER_REPORT = 200;
 const RTCP_RECEIVER_REPORT = 201;
 
+export interface LoadListenerOptions {
+	/** Own address to send from; `0.0.0.0` for all of this machine. Default 127.0.0.1. */
+	bindAddress?: string;
+	/** Every RTP packet, keep-alives included, for meters of one's own. `atMs`: `performance.now()`. */
+	onRtp?: (voice: number, packet: Buffer, atMs: number) => void;
+}
+
 interface Voice {
+	index: number;
 	track: Track;
-	ssrc: number;
-	lastSequenceNumber: number;
+	stream: StreamTally;
 	/** Middle 32 bits of the last sender report's time, and when it came. */
 	lastReport: number;
 	lastReportMs: number;
@@ -26,21 +34,20 @@ interface Voice {
  * every sender report, four times as often), and just enough counted to know that it heard.
  */
 export class LoadListener {
-	packets = 0;
-	audioPackets = 0;
-	lost = 0;
-	largestGapMs = 0;
-	readonly #peer = new Peer();
+	readonly tally = new Tally();
+	readonly #peer: Peer;
+	readonly #onRtp: LoadListenerOptions['onRtp'];
 	readonly #voices: Voice[] = [];
 	readonly #ownSsrc = randomInt(1, 0xffff_ffff);
-	#lastAudioMs = 0;
 
-	constructor() {
+	constructor({ bindAddress, onRtp }: LoadListenerOptions = {}) {
+		this.#peer = new Peer(bindAddress === undefined ? {} : { bindAddress });
+		this.#onRtp = onRtp;
 		for (let index = 0; index < VOICES; index++) {
 			const audio = new Audio(`voice-${index}`, 'RecvOnly');
 			audio.addOpusCodec(111, 'minptime=10;useinbandfec=1');
 			const track = this.#peer.connection.addTrack(audio);
-			const voice: Voice = { track, ssrc: 0, lastSequenceNumber: -1, lastReport: 0, lastReportMs: 0, timer: undefined };
+			const voice: Voice = { index, track, stream: new StreamTally(this.tally), lastReport: 0, lastReportMs: 0, timer: undefined };
 			track.onMessage((packet) => this.#onMessage(voice, packet));
 			this.#voices.push(voice);
 		}
@@ -48,6 +55,10 @@ export class LoadListener {
 
 	get isConnected(): boolean {
 		return this.#peer.state === 'connected';
+	}
+	/** The server, or the network, has ended it. */
+	get isOver(): boolean {
+		return this.#peer.isOver;
 	}
 
 	/** @returns ms from the offer to ICE and DTLS being through */
@@ -60,14 +71,6 @@ export class LoadListener {
 		return performance.now() - startedAtMs;
 	}
 
-	/** Counts from now on. */
-	mark(): void {
-		this.packets = 0;
-		this.audioPackets = 0;
-		this.lost = 0;
-		this.largestGapMs = 0;
-	}
-
 	close(): void {
 		for (const { timer } of this.#voices) {
 			clearTimeout(timer);
@@ -76,35 +79,20 @@ export class LoadListener {
 	}
 
 	#onMessage(voice: Voice, packet: Buffer): void {
-		const type = packet[1] ?? 0;
-		if (type >= 192 && type <= 223) {
-			if (type === RTCP_SENDER_REPORT && packet.length >= 16) {
+		if (isRtcp(packet)) {
+			if (packet[1] === RTCP_SENDER_REPORT && packet.length >= 16) {
 				voice.lastReport = packet.readUInt32BE(10);
 				voice.lastReportMs = performance.now();
 			}
 			return;
 		}
-		this.packets++;
-		voice.ssrc = packet.readUInt32BE(8);
-		const sequenceNumber = packet.readUInt16BE(2);
-		const step = (sequenceNumber - voice.lastSequenceNumber) & 0xffff;
-		if (voice.lastSequenceNumber >= 0 && step > 1 && step < 0x8000) {
-			this.lost += step - 1;
-		}
-		voice.lastSequenceNumber = sequenceNumber;
-		// A keep-alive's payload is one byte, the TOC.
-		if (packet.length - headerBytes(packet) > 1) {
-			const nowMs = performance.now();
-			if (this.audioPackets++ > 0) {
-				this.largestGapMs = Math.max(this.largestGapMs, nowMs - this.#lastAudioMs);
-			}
-			this.#lastAudioMs = nowMs;
-		}
+		voice.stream.onRtp(packet);
+		this.#onRtp?.(voice.index, packet, performance.now());
 	}
 
 	#scheduleReport(voice: Voice): void {
 		voice.timer = setTimeout(() => {
-			if (voice.ssrc !== 0 && voice.track.isOpen()) {
+			if (voice.stream.ssrc !== 0 && voice.track.isOpen()) {
 				voice.track.sendMessageBinary(this.#report(voice));
 			}
 			this.#scheduleReport(voice);
@@ -112,7 +100,7 @@ export class LoadListener {
 	}
 
 	/** RFC 3550 §6.4.2: one report block, nothing lost, no jitter. */
-	#report({ ssrc, lastSequenceNumber, lastReport, lastReportMs }: Voice): Buffer {
+	#report({ stream: { ssrc, lastSequenceNumber }, lastReport, lastReportMs }: Voice): Buffer {
 		const report = Buffer.alloc(32);
 		report[0] = 0x81;
 		report[1] = RTCP_RECEIVER_REPORT;
@@ -124,11 +112,4 @@ export class LoadListener {
 		report.writeUInt32BE(lastReport === 0 ? 0 : Math.round((performance.now() - lastReportMs) * 65.536), 28);
 		return report;
 	}
-}
-
-/** RFC 3550 §5.1, §5.3.1; mediasoup adds a header extension (MID) to whatever it sends. */
-function headerBytes(packet: Buffer): number {
-	const first = packet[0] ?? 0;
-	const fixed = 12 + (first & 0x0f) * 4;
-	return (first & 0x10) === 0 ? fixed : fixed + 4 + packet.readUInt16BE(fixed + 2) * 4;
 }
