@@ -1,8 +1,5 @@
 // What the benchmark's processes say to each other: the bench in the middle, a server under test, the load generators.
 
-/** SSRC of the first voice at the bare server, which takes plain RTP; the silent ones have the next two. */
-export const BARE_SSRC = 1_000;
-
 /** Processes of the server under test by what they do. `media` ones carry listeners; `control` takes their joins. */
 export interface ServerProcess {
 	name: string;
@@ -10,16 +7,30 @@ export interface ServerProcess {
 	pid: number;
 }
 
-export type ToServer = { kind: 'exchange'; id: number; what: 'listen' | 'publish'; offer: string } | { kind: 'status' } | { kind: 'close' };
+/** Where a talker's plain RTP goes. */
+export interface RtpTarget {
+	port: number;
+	ssrc: number;
+}
+
+export type ToServer =
+	/** `talker`: who publishes. A server that makes the offers itself answers `listen` with one, and takes no notice of `offer`. */
+	| { kind: 'exchange'; id: number; what: 'listen' | 'publish'; offer: string; talker?: number }
+	/** The answer to the offer that the server made for exchange `of`. */
+	| { kind: 'accept'; id: number; of: number; answer: string }
+	| { kind: 'status' }
+	| { kind: 'close' };
 
 export type FromServer =
-	| { kind: 'ready'; processes: ServerProcess[]; rtpPort?: number }
+	/** `rtp`: one for each talker, where they talk by plain RTP. */
+	| { kind: 'ready'; processes: ServerProcess[]; rtp?: RtpTarget[] }
 	| { kind: 'answer'; id: number; answer: string }
 	| { kind: 'refused'; id: number; message: string }
 	| { kind: 'status'; packingMs: number };
 
 export type ToGenerator =
-	| { kind: 'join'; count: number; concurrency: number }
+	/** `invited`: the server makes the offers. `untilAudio`: joined is who has heard something. */
+	| { kind: 'join'; count: number; concurrency: number; invited: boolean; untilAudio: boolean }
 	| { kind: 'answer'; id: number; answer: string }
 	| { kind: 'refused'; id: number; message: string }
 	/** Forget what was heard so far. */
@@ -46,6 +57,8 @@ export interface GeneratorReport {
 
 export type FromGenerator =
 	| { kind: 'offer'; id: number; offer: string }
-	| { kind: 'joined'; joined: number; failed: number; connectMs: number[]; error?: string }
+	| { kind: 'accept'; id: number; of: number; answer: string }
+	/** `firstAudioMs`: from wanting in to the first packet with audio; of those who waited for it. */
+	| { kind: 'joined'; joined: number; failed: number; connectMs: number[]; firstAudioMs: number[]; error?: string }
 	| { kind: 'marked' }
 	| { kind: 'report'; report: GeneratorReport };

@@ -1,16 +1,17 @@
 // The server to compare with: mediasoup used plainly. One worker, one router; a producer that takes RTP as it comes,
-// two silent ones; for each listener a WebRTC transport with three consumers. Packets go out as they came in, at 20 ms.
+// for those who do not talk silent ones; for each listener a WebRTC transport with three consumers. Packets go out as they came in, at 20 ms.
 import { createWorker } from 'mediasoup';
 import { opusRouterCodec, plainOpusCapabilities } from '../../sfu/rtp/opus-codec.ts';
 import { writeListenAnswer } from '../../sfu/whep/listen-answer.ts';
 import { parseListenOffer } from '../../sfu/whep/listen-offer.ts';
 import { workerBinary } from '../../sfu/worker/worker-binary.ts';
-import { BARE_SSRC, type FromServer, type ToServer } from './messages.ts';
+import type { FromServer, ToServer } from './messages.ts';
 
 const PAYLOAD_TYPE = 111;
 const VOICES = 3;
+const FIRST_SSRC = 1_000;
 
-const [mediaPort = 26_000] = process.argv.slice(2).map(Number);
+const [mediaPort = 26_000, talkers = 1] = process.argv.slice(2).map(Number);
 const workerBin = workerBinary();
 const worker = await createWorker({ logLevel: 'error', ...(workerBin === undefined ? {} : { workerBin }) });
 worker.on('died', () => process.exit(1));
@@ -19,14 +20,15 @@ const webRtcServer = await worker.createWebRtcServer({
 });
 const router = await worker.createRouter({ mediaCodecs: [opusRouterCodec(PAYLOAD_TYPE)] });
 const capabilities = plainOpusCapabilities(PAYLOAD_TYPE);
-const plain = await router.createPlainTransport({ listenInfo: { protocol: 'udp', ip: '127.0.0.1' }, rtcpMux: true, comedia: true });
+/** One for each voice, for each latches on to the first address it hears. */
+const plain = await Promise.all(Array.from({ length: VOICES }, () => router.createPlainTransport({ listenInfo: { protocol: 'udp', ip: '127.0.0.1' }, rtcpMux: true, comedia: true })));
 const producers = await Promise.all(
-	Array.from({ length: VOICES }, (_, voice) =>
-		plain.produce({
+	plain.map((transport, voice) =>
+		transport.produce({
 			kind: 'audio',
 			rtpParameters: {
 				codecs: [{ mimeType: 'audio/opus', payloadType: PAYLOAD_TYPE, clockRate: 48_000, channels: 2 }],
-				encodings: [{ ssrc: BARE_SSRC + voice }],
+				encodings: [{ ssrc: FIRST_SSRC + voice }],
 			},
 		}),
 	),
@@ -63,6 +65,8 @@ process.on('message', (message: ToServer) => {
 		case 'exchange':
 			void listen(message.id, message.offer);
 			break;
+		case 'accept':
+			break; // Clients offer.
 		case 'status':
 			tell({ kind: 'status', packingMs: 20 });
 			break;
@@ -78,5 +82,5 @@ tell({
 		{ name: 'node', part: 'media', pid: process.pid },
 		{ name: 'worker', part: 'media', pid: worker.pid },
 	],
-	rtpPort: plain.tuple.localPort,
+	rtp: Array.from({ length: talkers }, (_, talker) => ({ port: plain[talker]?.tuple.localPort ?? 0, ssrc: FIRST_SSRC + talker })),
 });

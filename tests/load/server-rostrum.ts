@@ -1,13 +1,14 @@
 // The server under test: Rostrum without its HTTP layer, one stage shard and one listener shard.
 import pino from 'pino';
+import type { PackingMs } from '../../sfu/contract/media-types.ts';
 import { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { Room } from '../../server/rooms/room.ts';
 import { programmesAlone } from '../support/alone.ts';
 import { loopbackShards } from '../support/supervisor-options.ts';
 import type { FromServer, ServerProcess, ToServer } from './messages.ts';
 
-const [mediaPort = 26_000] = process.argv.slice(2).map(Number);
-const SPEAKER = 'speaker-1';
+const [mediaPort = 26_000, talkers = 1, packing = 0] = process.argv.slice(2).map(Number);
+const speakerOf = (talker: number): string => `speaker-${talker + 1}`;
 const log = pino({ level: 'warn' }, pino.destination(2));
 const supervisor = await Supervisor.start({ ...loopbackShards(mediaPort), connectTimeoutMs: 20_000, maxListenersPerShard: 5_000, requestTimeoutMs: 20_000, log });
 const programmes = programmesAlone({
@@ -20,7 +21,7 @@ const room: Room = {
 	id: 'bench',
 	title: 'Bench',
 	voices: 3,
-	packingMs: 'auto',
+	packingMs: packing > 0 ? (packing as PackingMs) : 'auto',
 	visibility: 'public',
 	record: false,
 	state: 'live',
@@ -28,13 +29,15 @@ const room: Room = {
 	version: 1,
 };
 await programmes.roomChanged(room);
-await programmes.addSpeaker(room, SPEAKER, 1);
+for (let talker = 0; talker < talkers; talker++) {
+	await programmes.addSpeaker(room, speakerOf(talker), talker + 1);
+}
 
 const tell = (message: FromServer): void => void process.send?.(message);
 
-async function exchange(id: number, what: 'listen' | 'publish', offer: string): Promise<void> {
+async function exchange({ id, what, offer, talker = 0 }: Extract<ToServer, { kind: 'exchange' }>): Promise<void> {
 	try {
-		const { sdp } = await (what === 'listen' ? programmes.listen(room, offer) : programmes.publish(room, SPEAKER, offer));
+		const { sdp } = await (what === 'listen' ? programmes.listen(room, offer) : programmes.publish(room, speakerOf(talker), offer));
 		tell({ kind: 'answer', id, answer: sdp });
 	} catch (error) {
 		tell({ kind: 'refused', id, message: String(error) });
@@ -45,8 +48,10 @@ process.on('disconnect', () => process.exit(0)); // Shards leave when their node
 process.on('message', (message: ToServer) => {
 	switch (message.kind) {
 		case 'exchange':
-			void exchange(message.id, message.what, message.offer);
+			void exchange(message);
 			break;
+		case 'accept':
+			break; // Clients offer.
 		case 'status':
 			tell({ kind: 'status', packingMs: programmes.describe(room.id)?.packingMs ?? 0 });
 			break;

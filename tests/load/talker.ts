@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { writeRtpPacket } from '../../sfu/rtp/rtp-packet.ts';
 import { RtcSpeaker } from '../support/rtc/speaker.ts';
 import { FRAME_MS, type SpokenAudio } from '../support/speech/speech.ts';
+import type { RtpTarget } from './messages.ts';
 import type { Exchange } from '../support/rtc/peer.ts';
 
 /** Somebody who talks on and on, at 20 ms. */
@@ -17,7 +18,7 @@ export async function whipTalker(exchange: Exchange, audio: SpokenAudio): Promis
 }
 
 /** Plain RTP to this port of this host. */
-export function plainRtpTalker(port: number, ssrc: number, audio: SpokenAudio): Talker {
+export function plainRtpTalker({ port, ssrc }: RtpTarget, audio: SpokenAudio): Talker {
 	const socket = createSocket('udp4');
 	let timer: NodeJS.Timeout | undefined;
 	let sent = 0;
