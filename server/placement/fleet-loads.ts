@@ -44,6 +44,8 @@ const ARRIVED_AFTER_MS = 1_000;
 const MAX_AHEAD_MS = 1_500;
 /** Share of the newest round in the averages of arrivals. */
 const NEWEST = 0.5;
+/** Nobody is sent where more are on their way than are let in within so long, however empty it is: they would be turned away. */
+const BUSY_S = 0.75;
 /** Below this, the fleet's growth beyond our own arrivals is the noise of reports that are a second old. */
 const OTHERS_SEND_TOO = 1.6;
 
@@ -64,6 +66,8 @@ export class FleetLoads {
 	#arrivedMean = 0;
 	#fleetMean = 0;
 	#othersFactor = 1;
+	/** Joins that came to this node in the round before. */
+	#arrivedBefore = 0;
 
 	constructor({ nodeId, nowMs }: FleetLoadsOptions) {
 		this.#nodeId = nodeId;
@@ -95,6 +99,7 @@ export class FleetLoads {
 		this.#loads = [...this.#known].map(([nodeId, { report }]) => new MutableLoad(nodeId, report.region));
 		this.#arrivedMean += NEWEST * (this.#arrived - this.#arrivedMean);
 		this.#fleetMean += NEWEST * (grown - this.#fleetMean);
+		this.#arrivedBefore = this.#arrived;
 		this.#arrived = 0;
 		this.#servedHere = 0;
 		const factor = this.#arrivedMean > 0 ? this.#fleetMean / this.#arrivedMean : 1;
@@ -110,8 +115,9 @@ export class FleetLoads {
 				continue;
 			}
 			load.draining = known.report.draining;
-			load.refused = known.refused;
-			load.taken = Math.min(known.capacity, known.taken + this.#since(known, nowMs));
+			const since = this.#since(known, nowMs);
+			load.refused = known.refused || since > BUSY_S * (known.report.joinsPerSecond ?? Infinity);
+			load.taken = Math.min(known.capacity, known.taken + since);
 			load.capacity = known.capacity;
 			load.pressure = known.pressure;
 			load.carriesRoom = (known.report.rooms[roomId] ?? 0) > 0 || known.report.homes[roomId] !== undefined;
@@ -128,6 +134,14 @@ export class FleetLoads {
 	/** Share of new listeners who reach other nodes first, over the last few rounds: 0 when all reach this one. */
 	get elsewhere(): number {
 		return this.#othersFactor > 1 ? 1 - 1 / this.#othersFactor : 0;
+	}
+
+	/**
+	 * So many may have come to a node like this one since its report, by those who came here in the meantime: so far off may be
+	 * what is thought of any of them. 0 when all reach this one, for then nothing is unseen.
+	 */
+	get unseen(): number {
+		return this.elsewhere * (this.#arrived + this.#arrivedBefore);
 	}
 
 	/** A listener came to this node first, and is served here (undefined) or sent to another. */

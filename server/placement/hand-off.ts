@@ -66,7 +66,7 @@ export class HandOff {
 			return 'here';
 		}
 		const self = FleetLoads.own(own, ownShards(), (own.rooms[roomId] ?? 0) > 0 || own.homes[roomId] !== undefined);
-		const fleet: FleetState = { self, others: this.#fleet.loads(roomId), random, keepListeners, elsewhere: this.#fleet.elsewhere };
+		const fleet: FleetState = { self, others: this.#fleet.loads(roomId), random, keepListeners, elsewhere: this.#fleet.elsewhere, unseen: this.#fleet.unseen };
 		const choice = placeInFleet(fleet);
 		if (typeof choice === 'string') {
 			this.#fleet.placed(undefined);

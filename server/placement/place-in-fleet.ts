@@ -3,7 +3,7 @@ export interface NodeLoad {
 	readonly nodeId: string;
 	readonly region: string | undefined;
 	readonly draining: boolean;
-	/** It turned somebody away since its last report, or cannot be reached. */
+	/** It turned somebody away since its last report, or cannot be reached, or as many are on their way to it as it can let in. */
 	readonly refused: boolean;
 	/** Listeners on its shards that may take more, joins under way, and those on their way to it. */
 	readonly taken: number;
@@ -23,6 +23,8 @@ export interface FleetState {
 	readonly random: () => number;
 	/** Share of new listeners who reach other nodes first: 0 when all reach this one. What is known of the others is that much less certain. */
 	readonly elsewhere: number;
+	/** So many who reached other nodes first may be on a node like this one by now, without its report saying so; default 0. */
+	readonly unseen?: number;
 	/** While the fleet has few listeners, so many more than elsewhere are no reason to send anybody on. */
 	readonly keepListeners: number;
 }
@@ -64,7 +66,8 @@ export function placeInFleet(fleet: FleetState): FleetChoice {
 		const kept = Math.min(fleet.keepListeners, (KEPT_SHARE * MANY_LISTENERS * self.capacity) / capacity) * Math.max(0, 1 - taken / MANY_LISTENERS);
 		// Where many nodes are asked, chance alone makes them differ by the root of what they have; sending people round would not mend that.
 		const chance = fleet.elsewhere * Math.sqrt(mean * self.capacity);
-		if (nodeLoad(self, self) <= lowest + Math.max(TOLERANCE * mean, Math.max(kept, chance) / self.capacity)) {
+		// And in a rush the emptiest one of many old reports is mostly the oldest report.
+		if (nodeLoad(self, self) <= lowest + Math.max(TOLERANCE * mean, Math.max(kept, chance, fleet.unseen ?? 0) / self.capacity)) {
 			return 'here';
 		}
 	}

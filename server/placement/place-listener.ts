@@ -1,3 +1,4 @@
+import { PREWARM_FILL } from './prewarm-plan.ts';
 import { type ShardEffort, shardPressure } from './shard-pressure.ts';
 
 /** A shard as placement sees it. */
@@ -11,6 +12,8 @@ export interface ListenerShardLoad extends ShardEffort {
 	maxListeners: number;
 	/** Whether the room has an edge there already: another one costs a link and about 30 ms of processor time a second. */
 	carriesRoom?: boolean;
+	/** Whether that edge was made ahead, for an audience that is expected. */
+	isWarm?: boolean;
 }
 
 /** Why a shard was not chosen; logged, so that an operator can see what placement saw. */
@@ -28,13 +31,16 @@ const CARRIED_TOLERANCE = 0.04;
 
 /**
  * Chooses the shard for the next listener: the least loaded of those that may take one (see `shardLoad`), and among
- * nearly equal ones one that carries the room already. A pure function of what it is given.
+ * nearly equal ones one that carries the room already. Of shards that were made ready for the room, the least loaded comes
+ * first as long as it has no more than what was planned for it beyond the others. A pure function of what it is given.
  */
 export function placeListener(shards: readonly ListenerShardLoad[]): Placement {
 	let best: ListenerShardLoad | undefined;
 	let bestLoad = Infinity;
 	let carrying: ListenerShardLoad | undefined;
 	let carryingLoad = Infinity;
+	let warm: ListenerShardLoad | undefined;
+	let warmLoad = Infinity;
 	for (const shard of shards) {
 		if (obstacleTo(shard)) {
 			continue;
@@ -48,8 +54,13 @@ export function placeListener(shards: readonly ListenerShardLoad[]): Placement {
 			carrying = shard;
 			carryingLoad = load;
 		}
+		if (shard.isWarm && load < warmLoad) {
+			warm = shard;
+			warmLoad = load;
+		}
 	}
-	return new ChosenShard((carryingLoad <= bestLoad * (1 + CARRIED_TOLERANCE) ? carrying : best)?.index, shards);
+	const nearest = carryingLoad <= bestLoad * (1 + CARRIED_TOLERANCE) ? carrying : best;
+	return new ChosenShard((warmLoad <= bestLoad + PREWARM_FILL ? warm : nearest)?.index, shards);
 }
 
 /** 0 for an empty shard, 1 for a full one; more where it works harder than its listeners explain. */

@@ -58,6 +58,13 @@ describe('the node for a listener', () => {
 		expect(placeInFleet(fleet(uneven[0], uneven[1], { elsewhere: 0.97 }))).toBe('here');
 	});
 
+	it('does not send people round in a rush for what reports cannot tell yet', () => {
+		const uneven: [NodeLoad, NodeLoad[]] = [node('a', 500), [node('b', 420), node('c', 480)]];
+		expect(placeInFleet(fleet(uneven[0], uneven[1], { elsewhere: 0.7 }))).toEqual({ nodeId: 'b' });
+		expect(placeInFleet(fleet(uneven[0], uneven[1], { elsewhere: 0.7, unseen: 80 }))).toBe('here');
+		expect(placeInFleet(fleet(uneven[0], uneven[1], { elsewhere: 0.7, unseen: 79 }))).toEqual({ nodeId: 'b' });
+	});
+
 	it('says why each other one was passed over', () => {
 		const state = fleet(node('a', 1_000), [
 			node('b', 0, { draining: true }), node('c', 0, { capacity: 0 }), node('d', 0, { refused: true }), node('e', 700), node('f', 500), node('g', 100, { region: 'far' }),
@@ -173,6 +180,18 @@ describe('handing listeners on', () => {
 		expect(nodeOf(handOff.decide(LAUNCH))).toBe('b');
 	});
 
+	it('sends nobody where more are on their way than can be let in, however empty that node is', () => {
+		const { handOff, view, clock } = start(report('a', 900), report('b', 0, { joinsPerSecond: 40, takenFrom: {} }), report('c', 600, { joinsPerSecond: 40 }));
+		const sent = Array.from({ length: 80 }, () => nodeOf(handOff.decide(LAUNCH)));
+		// So many as each lets in in three quarters of a second, and one more; who is left is better served here than turned away there.
+		expect(sent.filter((nodeId) => nodeId === 'b')).toHaveLength(31);
+		expect(sent.filter((nodeId) => nodeId === 'c')).toHaveLength(31);
+		expect(sent.slice(62)).toEqual(Array.from({ length: 18 }, () => 'here'));
+		clock.nowMs = 500;
+		view.set([report('a', 918), report('b', 31, { beat: 2, joinsPerSecond: 40, takenFrom: { a: 31 } }), report('c', 600, { beat: 2, joinsPerSecond: 40 })]);
+		expect(nodeOf(handOff.decide(LAUNCH))).toBe('b');
+	});
+
 	it('starts afresh with a node that was restarted, and forgets one that is gone', () => {
 		const { handOff, view } = start(report('a', 1_000), report('b', 0), report('c', 30));
 		for (let i = 0; i < 25; i++) handOff.decide(LAUNCH);
@@ -253,6 +272,14 @@ describe('a fleet that fills', () => {
 		figure('10 equal nodes behind a proxy that spreads, 20,000 listeners: handed on', (100 * outcome.handedOff) / 20_000, '%');
 		expect(outcome.handedOff).toBeLessThan(0.2 * 20_000);
 		expect(unevenness(outcome, 20_000).withinGrain).toBeLessThanOrEqual(1.1);
+	});
+
+	it('serves them where they come in a surge, as soon as it shows that they come everywhere', () => {
+		const caps = Array.from({ length: 26 }, () => [5_000, 5_000, 5_000, 5_000]);
+		const outcome = simulateFleet(setup(26, 4, 250_000, 80_000, [50, 300], { caps, entry: (random) => Math.floor(random() * 26) }));
+		figure('26 nodes behind a proxy that spreads, 80,000 a second: handed on', (100 * outcome.handedOff) / 250_000, '%');
+		expect(outcome.handedOff).toBeLessThan(0.3 * 250_000);
+		expect(unevenness(outcome, 250_000).ratio).toBeLessThanOrEqual(1.1);
 	});
 
 	it('gives a node that is added newcomers at once, without drowning it, until it has its share', () => {
