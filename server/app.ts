@@ -6,6 +6,7 @@ import { registerAtHome } from './http/plugins/at-home.ts';
 import { registerAuth } from './http/plugins/auth.ts';
 import { takeJson, takeText } from './http/plugins/bodies.ts';
 import { registerCors } from './http/plugins/cors.ts';
+import { registerJoinLimits } from './http/plugins/join-limits.ts';
 import { registerDocs, registerOpenApi } from './http/plugins/openapi.ts';
 import { refuseBrokenHttp, registerProblems, sendFrameworkProblem } from './http/plugins/problems.ts';
 import { refuseWhenEnding } from './http/plugins/refuse-when-ending.ts';
@@ -13,16 +14,21 @@ import { makeRequestIds, registerRequestLog } from './http/plugins/request-log.t
 import { registerJoinMetrics, registerRequestMetrics } from './http/plugins/request-metrics.ts';
 import { registerSecurityHeaders } from './http/plugins/security-headers.ts';
 import { registerValidation } from './http/plugins/validation.ts';
+import { registerCalendarRoutes } from './http/routes/calendar.ts';
+import { registerCapacityRoutes } from './http/routes/capacity.ts';
 import { registerEventRoutes } from './http/routes/events.ts';
+import { registerHlsRoutes } from './http/routes/hls.ts';
 import { registerKeyRoutes } from './http/routes/keys.ts';
 import { registerListenRoutes } from './http/routes/listen.ts';
 import { registerNodeRoutes } from './http/routes/nodes.ts';
 import { registerOperationRoutes } from './http/routes/operations.ts';
 import { registerParticipantRoutes } from './http/routes/participants.ts';
+import { registerPreflightRoutes } from './http/routes/preflight.ts';
 import { registerPublishRoutes } from './http/routes/publish.ts';
 import { registerRoomStateRoutes } from './http/routes/room-state.ts';
 import { registerRoomRoutes } from './http/routes/rooms.ts';
 import { registerSessionRoutes } from './http/routes/sessions.ts';
+import { registerShareCardRoutes } from './http/routes/share-card.ts';
 import { registerTokenRoutes } from './http/routes/tokens.ts';
 import type { RouteContext } from './http/route-context.ts';
 import { FRAGMENT_TYPE, MAX_SDP_BYTES, SDP_TYPE } from './http/session-http.ts';
@@ -71,7 +77,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 	await deps.stageSocket?.(app);
 	await registerDocs(app);
 
+	const limitJoin = await registerJoinLimits(app, config.admission, Math.random);
 	const context: RouteContext = {
+		...(limitJoin && { limitJoin }),
 		deps,
 		links: new Links(deps.publicUrl),
 		bans: deps.bans ?? new BanList(deps.store, deps.now, (err, roomId) => log.warn({ err, room: roomId }, 'bans could not be read')),
@@ -95,8 +103,13 @@ async function registerApi(api: FastifyInstance, context: RouteContext): Promise
 		registerTokenRoutes(json, context);
 		registerKeyRoutes(json, context);
 		if (context.deps.clusterAdmin) registerNodeRoutes(json, context, context.deps.clusterAdmin);
+		if (context.deps.capacity) registerCapacityRoutes(json, context.deps.capacity);
+		if (context.deps.preflight) registerPreflightRoutes(json, context, context.deps.preflight);
 		registerParticipantRoutes(json, context);
 		registerEventRoutes(json, context);
+		registerCalendarRoutes(json, context);
+		if (context.deps.shareCards) registerShareCardRoutes(json, context, context.deps.shareCards);
+		if (context.deps.overflow) registerHlsRoutes(json, context, context.deps.overflow);
 	});
 	await api.register(async (offers) => {
 		refuseWhenEnding(offers, readiness);

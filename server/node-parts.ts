@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { KeyRing } from '../auth/key-ring.ts';
+import { QueuePlaces } from '../auth/queue-place.ts';
 import { TokenIssuer } from '../auth/token-issuer.ts';
 import { TokenVerifier } from '../auth/token-verifier.ts';
 import { type TurnCredentials, turnCredentials } from '../auth/turn-credentials.ts';
@@ -28,8 +29,13 @@ import { BanList } from './http/ban-list.ts';
 import { ClusterHttp } from './http/cluster-http.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { nodeReadiness } from './node-readiness.ts';
+import { Overflow } from './overflow/overflow.ts';
 import { HandOff } from './placement/hand-off.ts';
+import { Prewarmer } from './programme/prewarmer.ts';
+import { NodeCapacity } from './preflight/node-capacity.ts';
 import { Programmes } from './programme/programmes.ts';
+import { RoomSeats } from './programme/seats/room-seats.ts';
+import { Doors } from './rooms/doors.ts';
 import { RoomDirectory } from './rooms/room-directory.ts';
 import { readableRoomId } from './rooms/room-id.ts';
 import type { Room, RoomState } from './rooms/room.ts';
@@ -39,6 +45,8 @@ import { encodeEvent, STAGE_ENDINGS } from './stage/stage-connection.ts';
 import { registerStageSocket } from './stage/stage-socket.ts';
 import { StageService } from './stage/stage-service.ts';
 import { registerPages } from './web/pages.ts';
+import { linkPreviews } from './web/share/link-preview.ts';
+import { ShareCards } from './web/share/share-cards.ts';
 
 export interface NodePartsOptions {
 	config: Config;
@@ -104,17 +112,33 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	const issuer = new TokenIssuer({ ...auth, keys: keyRing, newId: randomUUID });
 	const rooms = await RoomDirectory.create({ store, now: () => new Date(), randomId: () => readableRoomId(randomBytes), defaults: { voices: roomConfig.defaultVoices } });
 
+	const capacity = await NodeCapacity.open({
+		config,
+		nodeId,
+		supervisor,
+		membership,
+		nodes: () => view.nodes(),
+		ownShards: () => programmes.shardReports(),
+		peers: () => peers,
+		log,
+	});
+
 	const report = (): OwnReport => ({
 		...facts.base,
 		...(config.http.publicUrl === undefined ? {} : { publicUrl: url() }),
 		...(clusterConfig.region === undefined ? {} : { region: clusterConfig.region }),
 		draining: drain.draining || shutdown.begun,
 		shards: programmes.shardReports(),
+		...(programmes.eventCadence === 1 ? {} : { eventCadence: programmes.eventCadence }),
+		joinsPerSecond: programmes.admission.joinsPerSecond,
+		waiting: programmes.admission.waiting,
 		rooms: Object.fromEntries(programmes.counts),
 		// With those of which this node is not certain for the moment: they are renewed or lost within a beat.
 		homes: Object.fromEntries(Object.entries(membership?.homes.epochs ?? {}).map(([roomId, epoch]) => [roomId, { ...versionsOf(roomId), epoch }])),
 		moving: drain.moving,
 		...(handOff === undefined ? {} : { takenFrom: handOff.takenFrom }),
+		machine: capacity.machine,
+		refusedPerSecond: programmes.admission.refusedPerSecond,
 	});
 	const lone = membership ? undefined : new LoneNode({ nodeId, report, rooms: () => [], listenersIn: (roomId) => programmes.counts.get(roomId) ?? 0 });
 	const view: ClusterView = membership?.view ?? lone!.view;
@@ -122,12 +146,16 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	const peers: Peers = membership?.peers ?? lone!.peers;
 
 	let links: ClusterLinks | undefined;
+	let seats: RoomSeats | undefined;
 	const programmes: Programmes = Programmes.create({
 		supervisor,
 		maxListenersPerShard: config.sfu.maxListenersPerShard,
 		autoPacking: roomConfig.autoPacking,
+		admission: config.admission,
 		maxFanOut: clusterConfig.maxFanOut,
 		linkLingerMs: clusterConfig.linkLingerMs,
+		pressure: config.pressure,
+		...(membership && { seats: (inUse) => (seats = new RoomSeats({ view, homes, peers, room: (roomId) => rooms.get(roomId), inUse, clock: monotonicClock, log: log.child({ part: 'seats' }) })) }),
 		view,
 		homes,
 		namesNode: membership !== undefined,
@@ -161,12 +189,31 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	view.on('beat', () => moves.refresh());
 	const events = EventHub.create({ rooms, stages, media: programmes, moves, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
 	closing.push((reason) => events.close(reason));
+	const overflow = Overflow.create({
+		config: config.overflow,
+		publicUrl: config.http.publicUrl?.replace(/\/$/, ''),
+		rooms,
+		view,
+		homes,
+		peers,
+		media: programmes,
+		supervisor,
+		now: Date.now,
+		randomId: randomUUID,
+		schedule,
+		log,
+	});
+	closing.push(() => overflow.close());
 	const metrics = Metrics.create({
 		shards: () => supervisor.shards().flatMap(({ assignment, stats }) => (assignment && stats ? [{ index: assignment.index, role: assignment.role, stats }] : [])),
 		roomsByState: () => roomsByState(rooms),
 		events: () => events.metrics(),
 		links: { links: () => programmes.linkStats(), relinks: () => programmes.relinks },
+		pressure: { shards: () => programmes.shardReports(), cadence: () => programmes.eventCadence, counts: () => programmes.pressureCounts },
 		drain,
+		capacity: () => capacity.ownNow(),
+		admission: () => programmes.admission,
+		overflow,
 		...(membership && { cluster: { view, homes, redis: membership.redis, store: membership.store, forwards: () => cluster!.forwards } }),
 		processMetrics: true,
 	});
@@ -181,21 +228,25 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	// Going live, ending, changed packing: the media follows the room.
 	rooms.on('changed', (room) => void programmes.roomChanged(room).catch((error: unknown) => log.error({ err: error, room: room.id }, 'the media did not follow the room')));
 	rooms.on('removed', (room) => void programmes.roomChanged({ ...room, state: 'ended' }));
+	const doors = Doors.create({ rooms, homes, prewarmMs: config.doors.prewarmMs, now: Date.now, schedule, log: log.child({ part: 'doors' }) });
+	closing.push(() => doors.close());
+	const prewarmer = Prewarmer.create({ rooms, view, homes, media: programmes, prewarmMs: config.doors.prewarmMs, now: Date.now, schedule, log: log.child({ part: 'prewarm' }) });
+	closing.push(() => prewarmer.close());
 
 	const rewriting = new Set<string>();
 	let handlers: PeerHandlers | undefined;
-	if (membership && links) {
+	if (membership && links && seats) {
 		facts.complete({
 			report,
 			rooms: () => rooms.list({ limit: Number.MAX_SAFE_INTEGER, states: ['scheduled', 'open', 'live'] }).map(({ id }) => id),
 			needsHome: (roomId) => {
 				const state = rooms.get(roomId)?.state;
-				return state === 'open' || state === 'live' || (state === 'scheduled' && stages.roster(roomId).length > 0);
+				return state === 'open' || state === 'live' || (state === 'scheduled' && (doors.isNear(roomId) || stages.roster(roomId).length > 0));
 			},
 			behind: (roomId) => void rewrite(roomId),
 		});
-		handlers = peerHandlers({ membership, links, stages, drain, programmes });
-		followCluster({ membership, links, rooms, stages, programmes, bans, known: versionsOf, log });
+		handlers = peerHandlers({ membership, links, seats, stages, drain, programmes, overflow, preflight: capacity.node });
+		followCluster({ membership, links, seats, rooms, stages, programmes, bans, known: versionsOf, log });
 	}
 
 	/** Redis lost the latest of a room that lives here, or never got it. */
@@ -219,6 +270,8 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		new ClusterHttp({ view, homes, tickets: membership.tickets, connections: membership.peers.connections, tokens: membership.tokens, schedule, log });
 	const { detail, reconnect } = STAGE_ENDINGS.shutting_down;
 	closing.push(() => cluster?.sockets.close(encodeEvent('bye', { code: 'shutting_down', detail, reconnect })));
+	const shareCards = new ShareCards({ log });
+	closing.push(() => shareCards.close());
 	const app = await buildApp({
 		config,
 		publicUrl: url,
@@ -232,6 +285,8 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		store,
 		bans,
 		...(cluster && { cluster }),
+		admission: { queue: programmes.admission, places: membership?.places ?? new QueuePlaces({ now: Date.now }) },
+		shareCards,
 		clusterAdmin: nodeAdmin({
 			view,
 			drain,
@@ -241,15 +296,18 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 			log,
 		}),
 		...(handOff && { handOff: { decide: (room: Room) => handOff.decide(room), took: (from: string) => handOff.took(from), refused: (to: string) => handOff.refused(to) } }),
+		overflow,
 		log,
+		capacity: () => capacity.fleetNow(),
+		preflight: capacity.preflight,
 		metrics,
 		now: Date.now,
 		randomId: randomUUID,
 		readiness: {
 			isShuttingDown: () => shutdown.begun,
-			state: () => nodeReadiness({ supervisor, shuttingDown: shutdown.begun, draining: drain.draining, membership }),
+			state: () => nodeReadiness({ supervisor, shuttingDown: shutdown.begun, draining: drain.draining, membership, overflow }),
 		},
-		pages: (instance) => registerPages(instance, { connectOrigins: () => otherUrls(view) }),
+		pages: (instance) => registerPages(instance, { connectOrigins: () => otherUrls(view), linkPreview: linkPreviews({ rooms, publicUrl: url }) }),
 		stageSocket: (instance) =>
 			registerStageSocket(instance, {
 				stages,
@@ -278,6 +336,7 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 interface Followers {
 	membership: Membership;
 	links: ClusterLinks;
+	seats: RoomSeats;
 	rooms: RoomDirectory;
 	stages: StageService;
 	programmes: Programmes;
@@ -287,7 +346,7 @@ interface Followers {
 }
 
 /** What happens on other nodes, and what this node does about it. */
-function followCluster({ membership, links, rooms, stages, programmes, bans, known, log }: Followers): void {
+function followCluster({ membership, links, seats, rooms, stages, programmes, bans, known, log }: Followers): void {
 	const { view, homes, store, peers } = membership;
 	store.on('roomChanged', (room) => void rooms.take(room));
 	store.on('roomRemoved', (roomId) => rooms.drop(roomId));
@@ -298,7 +357,11 @@ function followCluster({ membership, links, rooms, stages, programmes, bans, kno
 		links.homesChanged();
 		sync.compare();
 	});
-	view.on('nodeDown', (nodeId) => links.nodeDown(nodeId));
+	view.on('nodeUp', ({ nodeId }) => seats.nodeUp(nodeId));
+	view.on('nodeDown', (nodeId) => {
+		links.nodeDown(nodeId);
+		seats.nodeDown(nodeId);
+	});
 	view.on('redis', (state) => {
 		if (state !== 'down') {
 			void stages.flush();
@@ -314,7 +377,10 @@ function followCluster({ membership, links, rooms, stages, programmes, bans, kno
 			programmes.homeGained(room);
 		}
 	});
-	homes.on('lost', (roomId) => programmes.homeLost(roomId));
+	homes.on('lost', (roomId) => {
+		seats.homeLost(roomId);
+		programmes.homeLost(roomId);
+	});
 	// A room that has ended needs no home any more.
 	rooms.on('changed', (room) => {
 		if (room.state === 'ended' && homes.epochOf(room.id) !== undefined) {

@@ -4,6 +4,7 @@ import type { ClusterKeys } from '../../auth/cluster-keys.ts';
 import { ClusterTokens } from '../../auth/cluster-token.ts';
 import { HandOffTickets } from '../../auth/hand-off-ticket.ts';
 import type { KeyRing } from '../../auth/key-ring.ts';
+import { QueuePlaces } from '../../auth/queue-place.ts';
 import { monotonicClock } from '../events/clock.ts';
 import { ClusterRoomStore } from '../rooms/store/cluster-store.ts';
 import type { DiskRoomStore } from '../rooms/store/disk-store.ts';
@@ -53,6 +54,7 @@ export class Membership {
 	readonly store: ClusterRoomStore;
 	readonly tokens: ClusterTokens;
 	readonly tickets: HandOffTickets;
+	readonly places: QueuePlaces;
 	readonly redis: RedisConnection;
 	readonly #sharedKeys: SharedKeys;
 	#closing: Promise<void> | undefined;
@@ -97,12 +99,13 @@ export class Membership {
 			log: log.child({ part: 'keys' }),
 		});
 		const tickets = new HandOffTickets({ keys, nodeId, now: Date.now, newId: randomUUID });
-		return new Membership({ nodeId, view, homes, peers, store, tokens, tickets, redis, sharedKeys });
+		const places = new QueuePlaces({ key: keys.queuePlace, now: Date.now });
+		return new Membership({ nodeId, view, homes, peers, store, tokens, tickets, places, redis, sharedKeys });
 	}
 
 	private constructor(parts: {
 		nodeId: string; view: NodeRegistry; homes: HomeLeases; peers: PeerClient; store: ClusterRoomStore;
-		tokens: ClusterTokens; tickets: HandOffTickets; redis: RedisConnection; sharedKeys: SharedKeys;
+		tokens: ClusterTokens; tickets: HandOffTickets; places: QueuePlaces; redis: RedisConnection; sharedKeys: SharedKeys;
 	}) {
 		this.nodeId = parts.nodeId;
 		this.view = parts.view;
@@ -111,6 +114,7 @@ export class Membership {
 		this.store = parts.store;
 		this.tokens = parts.tokens;
 		this.tickets = parts.tickets;
+		this.places = parts.places;
 		this.redis = parts.redis;
 		this.#sharedKeys = parts.sharedKeys;
 	}

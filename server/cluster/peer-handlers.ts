@@ -1,7 +1,10 @@
 import { DomainError } from '../errors.ts';
 import type { Programmes } from '../programme/programmes.ts';
+import type { PreflightNode } from '../preflight/preflight-node.ts';
+import type { RoomSeats } from '../programme/seats/room-seats.ts';
 import type { StageService } from '../stage/stage-service.ts';
 import type { DrainService } from './drain/drain-service.ts';
+import type { Overflow } from '../overflow/overflow.ts';
 import type { ClusterLinks } from './links/cluster-links.ts';
 import type { Membership } from './membership.ts';
 import type { PeerHandlers } from './peer-protocol.ts';
@@ -12,13 +15,19 @@ export interface PeerHandlersDeps {
 	stages: Pick<StageService, 'stateOf'>;
 	drain: Pick<DrainService, 'shed'>;
 	programmes: Pick<Programmes, 'linkStats'>;
+	seats: Pick<RoomSeats, 'handlers'>;
+	overflow: Pick<Overflow, 'handlers'>;
+	preflight: Pick<PreflightNode, 'handlers'>;
 }
 
 /** What this node answers other nodes: each part its own. */
-export function peerHandlers({ membership, links, stages, drain, programmes }: PeerHandlersDeps): PeerHandlers {
+export function peerHandlers({ membership, links, stages, drain, programmes, seats, overflow, preflight }: PeerHandlersDeps): PeerHandlers {
 	const { nodeId, view, homes, store } = membership;
 	return {
 		...links.handlers,
+		...seats.handlers,
+		...overflow.handlers,
+		...preflight.handlers,
 		ping: async () => ({ nodeId, incarnation: view.incarnation, homes: homes.epochs }),
 		heartbeat: ({ report }, from) => view.onPeerHeartbeat(report, from),
 		roomState: async ({ roomId }) => {

@@ -6,6 +6,9 @@ import type { LinkStats } from '../../sfu/contract/shard-protocol.ts';
 import type { Room } from '../rooms/room.ts';
 import type { StageRoster } from '../rooms/stage-roster.ts';
 import type { Ban } from '../rooms/store/room-store.ts';
+import { ShardCalibration } from '../capacity/shard-calibration.ts';
+import type { Check } from '../preflight/check.ts';
+import { ProbeTarget } from '../preflight/probe-target.ts';
 import { NodeId, NodeReport } from './node-report.ts';
 
 const RoomRef = { roomId: Type.String({ minLength: 1, maxLength: 64 }) };
@@ -22,7 +25,17 @@ const Endpoint = Type.Object({
 	port: Type.Integer({ minimum: 1, maximum: 65_535 }),
 	srtpParameters: Type.Optional(Type.Object({ cryptoSuite: Type.String({ maxLength: 64 }), keyBase64: Type.String({ maxLength: 256 }) })),
 });
+const Seats = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const LinkId = Type.String({ minLength: 8, maxLength: 64 });
+
+/** Where a copy of a room's overflow stream stands; see `Position` in server/overflow. */
+const OverflowPosition = Type.Object({
+	msn: Type.Integer({ minimum: 0 }),
+	part: Type.Integer({ minimum: 0 }),
+	generation: Type.String({ pattern: '^[a-z0-9]{1,32}$' }),
+	discontinuity: Type.Integer({ minimum: 0 }),
+	endMs: Type.Number({ minimum: 0 }),
+});
 
 /** Everything of one room that must survive its home. */
 export interface RoomState {
@@ -66,9 +79,40 @@ export const PEER_REQUESTS = {
 	renewEdges: Type.Object({ edges: Type.Array(Type.Object({ ...RoomRef, edge: EdgeRef, upstream: UpstreamRef }), { maxItems: 100_000 }) }),
 	/** Make an edge of this room here although nobody listens, for others to link to. */
 	openRelay: Type.Object(RoomRef),
+	/** To the home: what has come of the room's overflow stream since that; the answer waits until something has. Without it, or when it is not known there: all there is. */
+	followOverflow: Type.Object({ ...RoomRef, after: Type.Optional(OverflowPosition) }),
 	/** The home is leaving: take the room over now. */
 	takeHome: Type.Object(RoomRef),
+	/**
+	 * To the home: the sender may fill `holds` seats of the room, and listeners wait for more. Numbers of an incarnation only
+	 * grow; a lower one than was heard is out of date. Rejects with `not_home` also when it is.
+	 */
+	seats: Type.Object({
+		...RoomRef, epoch: Seats, incarnation: Type.String({ minLength: 8, maxLength: 64 }), seq: Seats,
+		holds: Seats, waiting: Seats,
+		/** Wanted besides, for those who will come. */
+		extra: Seats,
+	}),
+	/** From the home: how many seats do you hold? `giveBack`: all that nobody has taken; `over`: and all that come free. */
+	heldSeats: Type.Object({ ...RoomRef, epoch: Seats, roomVersion: Seats, giveBack: Type.Boolean(), over: Type.Boolean() }),
+	/** Before an event: open what other nodes are to reach, for a moment. */
+	preflightOpen: Type.Object({ openMs: Type.Integer({ minimum: 1, maximum: 60_000 }) }),
+	/** Look at yourself, and at what those others have opened. `listeners`: this node's share of the expected audience. */
+	preflightCheck: Type.Object({
+		listeners: Type.Optional(Type.Integer({ minimum: 0 })),
+		targets: Type.Array(ProbeTarget, { maxItems: 64 }),
+	}),
+	/** Find out what a listener costs there, unless it is the same machine as the one whose figures come along. */
+	calibrate: Type.Object({ known: Type.Optional(Type.Object({ hostId: Type.String({ maxLength: 128 }), signature: Type.String({ maxLength: 512 }), calibration: ShardCalibration })) }),
 } as const satisfies Record<string, TSchema>;
+
+/** A machine's figures, and what tells it from others. */
+export interface MachineCalibration {
+	/** The same for all nodes of one host. */
+	hostId: string;
+	signature: string;
+	calibration: ShardCalibration;
+}
 
 /** A link as the node at its receiving end knows it; where it begins is not known when it has just been replaced. */
 export type EndOfLink = LinkStats & { shard: number; upstream?: UpstreamRef | undefined };
@@ -88,7 +132,21 @@ export interface PeerResults {
 	renewLinks: { unknown: { roomId: string; linkId: string }[] };
 	renewEdges: { unknown: { roomId: string; edge: EdgeRef }[] };
 	openRelay: { edge: EdgeRef };
+	/** Bytes are base64. */
+	followOverflow: {
+		generations: { id: string; discontinuity: number; init: string }[];
+		parts: { msn: number; part: number; generation: string; startMs: number; durationMs: number; data: string }[];
+		ended: boolean;
+	};
 	takeHome: { epoch: number };
+	/** How many the sender may fill from now on. `over`: the limit was lowered below what nodes hold, so those that come free go back. */
+	seats: { granted: number; over: boolean };
+	heldSeats: { incarnation: string; seq: number; holds: number };
+	/** `nowMs`: the node's time of day. `calibrated`: it has figures of its own machine. */
+	preflightOpen: { nowMs: number; hostId: string; calibrated: boolean; target: ProbeTarget };
+	/** `clockAheadMs`: of Redis; absent when that could not be told. */
+	preflightCheck: { checks: Check[]; clockAheadMs?: number };
+	calibrate: MachineCalibration;
 }
 
 export type PeerRequestName = keyof typeof PEER_REQUESTS;

@@ -2,22 +2,28 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest }
 import type { Principal } from '../../auth/claims.ts';
 import type { HandOffTickets } from '../../auth/hand-off-ticket.ts';
 import type { KeyRing } from '../../auth/key-ring.ts';
+import type { QueuePlaces } from '../../auth/queue-place.ts';
 import type { TokenIssuer } from '../../auth/token-issuer.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
 import type { Config } from '../../config/schema.ts';
+import type { FleetCapacityNow } from '../capacity/capacity-schemas.ts';
 import type { ClusterAdmin } from '../cluster/cluster-admin.ts';
 import type { ClusterView } from '../cluster/cluster-view.ts';
 import type { Homes } from '../cluster/homes.ts';
 import type { SocketRelays } from '../cluster/peers/socket-relays.ts';
 import type { EventHub } from '../events/event-hub.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Overflow } from '../overflow/overflow.ts';
+import type { JoinQueue } from '../placement/admission/join-queue.ts';
 import type { HandOffTarget } from '../placement/hand-off.ts';
+import type { Preflight } from '../preflight/preflight.ts';
 import type { RoomMedia } from '../programme/room-media.ts';
 import type { RoomDirectory } from '../rooms/room-directory.ts';
 import type { Room } from '../rooms/room.ts';
 import type { BanList } from './ban-list.ts';
 import type { RoomStore } from '../rooms/store/room-store.ts';
 import type { StageService } from '../stage/stage-service.ts';
+import type { ShareCards } from '../web/share/share-cards.ts';
 
 export interface ReadinessState {
 	ready: boolean;
@@ -64,7 +70,7 @@ export interface AppCluster {
 
 /** Everything the HTTP API stands on; the parts of each that it uses. */
 export interface AppDeps {
-	readonly config: Pick<Config, 'http' | 'turn'>;
+	readonly config: Pick<Config, 'http' | 'turn'> & Partial<Pick<Config, 'admission'>>;
 	/** Where people reach this server, without a slash at its end. Known for good once listening. */
 	readonly publicUrl: () => string;
 	readonly rooms: Pick<RoomDirectory, 'get' | 'require' | 'list' | 'create' | 'update' | 'transition' | 'remove'>;
@@ -83,8 +89,17 @@ export interface AppDeps {
 	readonly cluster?: AppCluster;
 	/** Absent: everybody is seated here. */
 	readonly handOff?: HandOff;
+	/** Who is let in, and when. Absent: everybody whom `media` takes. */
+	readonly admission?: { readonly queue: Pick<JoinQueue, 'foresee' | 'refuse'>; readonly places: Pick<QueuePlaces, 'issue' | 'read'> };
 	/** What operators see and do about nodes; absent: those routes are not there. */
 	readonly clusterAdmin?: ClusterAdmin;
+	/** Streams for whom no shard has a place; absent: those routes are not there. */
+	readonly overflow?: Pick<Overflow, 'hlsFor' | 'stream' | 'kept' | 'count' | 'bitrateKbps'>;
+	/** Pictures for shared links; absent: that route is not there. */
+	readonly shareCards?: Pick<ShareCards, 'card'>;
+	/** What the fleet holds, and the look at everything before an event; absent: those routes are not there. */
+	readonly capacity?: () => FleetCapacityNow;
+	readonly preflight?: Pick<Preflight, 'run'>;
 	readonly metrics: Metrics;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;

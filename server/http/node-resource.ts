@@ -23,15 +23,17 @@ export function nodeResource(report: NodeReport, admin: ClusterAdmin): Static<ty
 		...(region === undefined ? {} : { region }),
 		draining,
 		redis,
+		eventCadence: report.eventCadence ?? 1,
 		listeners: shards.reduce((sum, { listeners }) => sum + listeners, 0),
 		maxListeners: open.reduce((sum, { maxListeners }) => sum + maxListeners, 0),
-		shards: shards.map((shard) => ({
+		shards: shards.map(({ pressure, ...shard }) => ({
 			...shard,
 			load: rounded(loadOf(shard)),
 			cpuRatio: rounded(shard.cpuRatio),
 			eventLoopLagMs: rounded(shard.eventLoopLagMs),
 			packetsPerSecond: rounded(shard.packetsPerSecond),
 			moving: rounded(moving[shard.index] ?? 0),
+			...(shard.role === 'listener' ? { pressure: { level: 0, packingFloorMs: 20, ...pressure, reason: pressure?.reason ?? null, since: pressure?.since ?? null } as const } : {}),
 		})),
 		rooms,
 		homes: Object.fromEntries(Object.entries(homes).map(([room, { epoch }]) => [room, { epoch }])),

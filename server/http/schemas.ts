@@ -18,6 +18,17 @@ export const ProblemSchema = Type.Object(
 		code: Type.Unsafe<ProblemCode>(Type.Enum([...Object.keys(DOMAIN_ERRORS), ...Object.keys(HTTP_ONLY_PROBLEMS)], { description: 'Stable; programs decide by it' })),
 		retryable: Type.Boolean({ description: 'Whether the same request may succeed later; Retry-After says when' }),
 		reason: Type.Optional(Type.String({ description: 'A finer code below `code`: what about the token or the offer was wrong' })),
+		retryAfterMs: Type.Optional(Type.Integer({ minimum: 0, description: 'Retry-After, exactly' })),
+		queue: Type.Optional(
+			Type.Object(
+				{
+					ahead: Type.Integer({ minimum: 0, description: 'How many are known to wait who came before' }),
+					place: Type.Optional(Type.String({ description: 'To be sent back as `?place=` with the next attempt, so that waiting counts; good for 15 minutes' })),
+				},
+				{ description: 'With `no_capacity` of a join' },
+			),
+		),
+		overflow: Type.Optional(Type.Object({ hls: Type.String({ description: 'Path of a playlist' }) }, { description: 'With `no_capacity` of a join: where to hear the room meanwhile' })),
 		errors: Type.Optional(
 			Type.Array(Type.Object({ in: Type.String(), member: Type.String({ description: 'JSON pointer' }), message: Type.String() }), {
 				description: 'With `invalid_request`: each member that failed',
@@ -122,8 +133,16 @@ export const ListenQuery = Type.Object(
 				description: 'Milliseconds of speech per packet, for receivers that cannot take what the room uses',
 			}),
 		),
+		place: Type.Optional(Type.String({ maxLength: 200, description: 'The place in the queue that an earlier refusal gave (`queue.place`); one that does not count is ignored' })),
 		handoff: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: 'A ticket from the Location of a 307; good once, for 30 s' })),
 	},
+	strict,
+);
+/** For clients that cannot set headers: calendars, pictures. */
+const accessToken = Type.Optional(Type.String({ minLength: 1, maxLength: 8_192, description: 'The token, where Authorization cannot be set' }));
+export const QueryToken = Type.Object({ access_token: accessToken }, strict);
+export const CardQuery = Type.Object(
+	{ access_token: accessToken, v: Type.Optional(Type.String({ maxLength: 40, description: 'Of no meaning to the server: another one makes caches ask again' })) },
 	strict,
 );
 export const EventsQuery = Type.Object(
@@ -256,6 +275,18 @@ export const Link = Type.Object(
 	strict,
 );
 
+const ShardPressure = Type.Object(
+	{
+		level: Type.Integer({ minimum: 0, maximum: 4, description: '0: none; 1 to 3: its packing floor’s step; 4: nothing is left to pack, and it is pressed still' }),
+		packingFloorMs: Type.Enum([20, 40, 60, 120], { description: 'Packets of rooms with packing `auto` carry at least so much there; 20: as the rooms ask for' }),
+		reason: Type.Union([Type.Null(), Type.Enum(['processor', 'packets', 'lag', 'calm', 'trial'])], {
+			description: 'Why it changed last: what was short; `calm`: it is sure to do with less; `trial`: it may do with less',
+		}),
+		since: Type.Union([Type.Null(), Type.String()], { description: 'When it changed last' }),
+	},
+	{ ...strict, description: 'How it gives way; of listener shards' },
+);
+
 export const NodeResource = Type.Object(
 	{
 		id: NodeName,
@@ -267,6 +298,7 @@ export const NodeResource = Type.Object(
 		region: Type.Optional(Type.String()),
 		draining: Type.Boolean(),
 		redis: Type.Boolean({ description: 'Whether Redis answers it' }),
+		eventCadence: Type.Integer({ minimum: 1, maximum: 4, description: 'Counts are told so many times less often than usual, since it is under pressure' }),
 		listeners: Count,
 		maxListeners: Type.Integer({ minimum: 0, description: 'On shards that live and do not drain' }),
 		shards: Type.Array(
@@ -284,6 +316,7 @@ export const NodeResource = Type.Object(
 					eventLoopLagMs: Type.Number(),
 					packetsPerSecond: Type.Number(),
 					moving: Type.Number({ description: 'Part of its listeners that is asked to go elsewhere' }),
+					pressure: Type.Optional(ShardPressure),
 				},
 				strict,
 			),

@@ -2,9 +2,13 @@ import { collectDefaultMetrics, Counter, Histogram, Registry } from '@prometheus
 import type { EventHubMetrics } from '../events/event-hub.ts';
 import type { HandOffTarget } from '../placement/hand-off.ts';
 import type { RoomState } from '../rooms/room.ts';
+import { addCapacityFigures, type CapacitySource } from './capacity-figures.ts';
+import { addAdmissionFigures, type AdmissionSource } from './admission-figures.ts';
 import { addClusterFigures, addDrainFigures, type ClusterSources, type DrainSource } from './cluster-figures.ts';
 import { addFigure, one } from './figure.ts';
 import { addLinkFigures, type LinkSources } from './link-figures.ts';
+import { addOverflowFigures, type OverflowSource } from './overflow-figures.ts';
+import { addPressureFigures, type PressureSource } from './pressure-figures.ts';
 import { addShardFigures, type ShardFigures } from './shard-figures.ts';
 
 /** Where figures come from when somebody asks; each is called several times per scrape and must be cheap. */
@@ -14,6 +18,10 @@ export interface MetricsSources {
 	events: () => EventHubMetrics;
 	links?: LinkSources;
 	drain?: DrainSource;
+	admission?: () => AdmissionSource;
+	capacity?: CapacitySource;
+	pressure?: PressureSource;
+	overflow?: OverflowSource;
 	/** Absent for a node that is alone. */
 	cluster?: ClusterSources;
 	/** Also the process's own figures (CPU, memory, event loop, garbage collection). */
@@ -74,7 +82,11 @@ export class Metrics {
 		addRoomsByState(registers, sources.roomsByState);
 		addEventFigures(registers, sources.events);
 		if (sources.links) addLinkFigures(registers, sources.links);
+		if (sources.admission) addAdmissionFigures(registers, sources.admission);
 		if (sources.drain) addDrainFigures(registers, sources.drain);
+		if (sources.capacity) addCapacityFigures(registers, sources.capacity);
+		if (sources.pressure) addPressureFigures(registers, sources.pressure);
+		if (sources.overflow) addOverflowFigures(registers, sources.overflow);
 		if (sources.cluster) addClusterFigures(registers, sources.cluster);
 		if (sources.processMetrics) collectDefaultMetrics({ register: registry });
 	}

@@ -3,11 +3,15 @@ import type { ShardStats } from '../../sfu/contract/shard-protocol.ts';
 import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { ShardReport } from '../cluster/node-report.ts';
 import { DomainError } from '../errors.ts';
-import { placeListener } from '../placement/place-listener.ts';
+import { JoinQueue, type JoinQueueOptions, type JoinShards, type Reservation } from '../placement/admission/join-queue.ts';
+import { type ListenerShardLoad, placeListener } from '../placement/place-listener.ts';
 
 export interface NodeShardsOptions {
 	supervisor: Pick<Supervisor, 'slots' | 'shard'>;
 	maxListenersPerShard: number;
+	/** Whether the room has an edge on the shard, and whether that was made ahead. */
+	edgeOn?: (roomId: string, index: number) => 'none' | 'there' | 'warm';
+	admission: Omit<JoinQueueOptions, 'shards'>;
 	log: Logger;
 }
 
@@ -25,20 +29,14 @@ interface ListenerShard {
 	packetsSentTotal: number;
 }
 
-/** A place on a shard for a listener on the way there. */
-export interface Reservation {
-	/** The shard's own counts with the new one, fresher than its reports. */
-	seated(listeners: number, roomListeners: number): void;
-	/** The join is through, whatever came of it. */
-	done(): void;
-}
-
 /** This node's shards as placement and heartbeats see them: who is on them, who is on the way, and which are being emptied. */
-export class NodeShards {
+export class NodeShards implements JoinShards {
 	readonly #options: NodeShardsOptions;
 	readonly #listenerShards = new Map<number, ListenerShard>();
 	readonly #drainingStageShards = new Set<number>();
-	/** Listeners for whom there was no shard since this was last logged. */
+	/** Who is seated next. */
+	readonly joins: JoinQueue;
+	/** Listeners who had been refused when this was last logged. */
 	#turnedAway = 0;
 
 	constructor(options: NodeShardsOptions) {
@@ -48,16 +46,19 @@ export class NodeShards {
 				this.#listenerShards.set(index, { listeners: 0, joining: 0, rooms: new Map(), joiningRooms: new Map(), draining: false, packetsPerSecond: 0, packetsSentTotal: 0 });
 			}
 		}
+		this.joins = new JoinQueue({ ...options.admission, shards: this });
 	}
 
 	/** A shard's figures, once a second. */
-	heard(index: number, { listeners, rooms, packetsSentTotal }: ShardStats): void {
+	heard(index: number, stats: ShardStats): void {
+		const { listeners, rooms, packetsSentTotal } = stats;
 		const state = this.#listenerShards.get(index);
 		if (state) {
 			state.listeners = listeners;
 			state.rooms = new Map(Object.entries(rooms));
 			state.packetsPerSecond = Math.max(0, packetsSentTotal - state.packetsSentTotal);
 			state.packetsSentTotal = packetsSentTotal;
+			this.joins.strain(index, { cpuRatio: Math.max(stats.nodeCpuRatio, stats.workerCpuRatio), eventLoopLagMs: stats.eventLoopLagMs });
 		}
 	}
 
@@ -66,7 +67,13 @@ export class NodeShards {
 		if (state) {
 			state.listeners = 0;
 			state.rooms.clear();
+			this.joins.shardDied(index);
 		}
+	}
+
+	/** Another shard took the place of one that died. */
+	revived(): void {
+		this.joins.changed();
 	}
 
 	/** @param shard undefined: all of the node */
@@ -84,6 +91,7 @@ export class NodeShards {
 				this.#drainingStageShards.delete(index);
 			}
 		}
+		this.joins.changed();
 	}
 
 	isDraining(index: number): boolean {
@@ -121,39 +129,43 @@ export class NodeShards {
 		return counts;
 	}
 
-	/** The shard for the next listener of a room. @throws DomainError `no_capacity` */
-	place(roomId: string): number {
-		const { supervisor, maxListenersPerShard, log } = this.#options;
-		const placement = placeListener(
-			supervisor.slots
-				.filter(({ role }) => role === 'listener')
-				.map(({ index, alive }) => {
-					const state = this.#listenerShards.get(index);
-					const stats = supervisor.shard(index)?.stats;
-					return {
-						index,
-						alive,
-						draining: state?.draining ?? false,
-						listeners: state?.listeners ?? 0,
-						joining: state?.joining ?? 0,
-						maxListeners: maxListenersPerShard,
-						cpuRatio: Math.max(stats?.nodeCpuRatio ?? 0, stats?.workerCpuRatio ?? 0),
-						eventLoopLagMs: stats?.eventLoopLagMs ?? 0,
-						packetsPerSecond: state?.packetsPerSecond ?? 0,
-						carriesRoom: (state?.rooms.get(roomId) ?? 0) > 0,
-					};
-				}),
-		);
+	place(roomId: string, mayTake: (index: number) => boolean): number | undefined {
+		const { supervisor, maxListenersPerShard, edgeOn, log } = this.#options;
+		const loads: ListenerShardLoad[] = [];
+		for (const [index, state] of this.#listenerShards) {
+			if (!mayTake(index)) {
+				continue;
+			}
+			const shard = supervisor.shard(index);
+			const edge = edgeOn?.(roomId, index);
+			loads.push({
+				index,
+				alive: shard !== undefined,
+				draining: state.draining,
+				listeners: state.listeners,
+				joining: state.joining,
+				maxListeners: maxListenersPerShard,
+				cpuRatio: Math.max(shard?.stats?.nodeCpuRatio ?? 0, shard?.stats?.workerCpuRatio ?? 0),
+				eventLoopLagMs: shard?.stats?.eventLoopLagMs ?? 0,
+				packetsPerSecond: state.packetsPerSecond,
+				carriesRoom: (state.rooms.get(roomId) ?? 0) > 0 || edge === 'there' || edge === 'warm',
+				isWarm: edge === 'warm',
+			});
+		}
+		const placement = placeListener(loads);
 		if (log.isLevelEnabled('trace')) {
 			log.trace({ room: roomId, shard: placement.shard, passedOver: placement.passedOver }, 'placed a listener');
 		}
-		if (placement.shard === undefined) {
-			if (this.#turnedAway++ === 0) {
-				log.warn({ room: roomId, passedOver: placement.passedOver }, 'no shard can take a listener');
-			}
-			throw noCapacity();
-		}
 		return placement.shard;
+	}
+
+	forEachOpen(each: (index: number, places: number) => void): void {
+		const { supervisor, maxListenersPerShard } = this.#options;
+		for (const [index, { draining, listeners, joining }] of this.#listenerShards) {
+			if (!draining && supervisor.shard(index)) {
+				each(index, Math.max(0, maxListenersPerShard - listeners - joining));
+			}
+		}
 	}
 
 	/** Counts a listener in before the shard is asked, so that two on their way cannot both take the last place. */
@@ -191,6 +203,10 @@ export class NodeShards {
 	/** As this node's heartbeat tells of them. */
 	reports(): ShardReport[] {
 		const { supervisor, maxListenersPerShard } = this.#options;
+		// Who waits will be on some shard in a moment; other nodes are not to take these places for free ones.
+		let open = 0;
+		this.forEachOpen(() => open++);
+		const waiting = open === 0 ? 0 : Math.ceil(this.joins.inLine / open);
 		return supervisor.slots.map(({ index, role, alive }) => {
 			const state = this.#listenerShards.get(index);
 			const stats = supervisor.shard(index)?.stats;
@@ -200,7 +216,7 @@ export class NodeShards {
 				alive,
 				draining: this.isDraining(index),
 				listeners: state?.listeners ?? 0,
-				joining: state?.joining ?? 0,
+				joining: (state?.joining ?? 0) + (state && alive && !state.draining ? waiting : 0),
 				maxListeners: role === 'listener' ? maxListenersPerShard : 0,
 				cpuRatio: Math.max(0, stats?.nodeCpuRatio ?? 0, stats?.workerCpuRatio ?? 0),
 				eventLoopLagMs: Math.max(0, stats?.eventLoopLagMs ?? 0),
@@ -211,10 +227,11 @@ export class NodeShards {
 
 	/** Once a second: one line for all who were turned away, however great the surge. */
 	logTurnedAway(): void {
-		if (this.#turnedAway > 1) {
-			this.#options.log.warn({ listeners: this.#turnedAway }, 'listeners were turned away');
+		const { full, paced } = this.joins.totals.refused;
+		if (full + paced > this.#turnedAway) {
+			this.#options.log.warn({ listeners: full + paced - this.#turnedAway, waiting: this.joins.waiting, joinsPerSecond: Math.round(this.joins.joinsPerSecond) }, 'listeners were turned away');
 		}
-		this.#turnedAway = 0;
+		this.#turnedAway = full + paced;
 	}
 }
 

@@ -3,22 +3,31 @@ import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import type { DtlsParameters, IceParameters, PackingMs, RtpCapabilities, RtpParameters, TransportParameters } from '../../sfu/contract/media-types.ts';
 import { makeSessionId, parseSessionId } from '../../sfu/contract/session-id.ts';
+import { SfuError } from '../../sfu/contract/sfu-error.ts';
 import type { SessionPatchResult, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { ClusterView } from '../cluster/cluster-view.ts';
+import { monotonicClock } from '../events/clock.ts';
 import type { Homes } from '../cluster/homes.ts';
 import type { ShardReport } from '../cluster/node-report.ts';
 import type { EdgeRef, EndOfLink, UpstreamRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
+import type { AdmittedJoin, FleetPace, JoinQueue, JoinQueueOptions } from '../placement/admission/join-queue.ts';
+import type { JoinOutcome } from '../placement/admission/shard-pace.ts';
 import { type AutoPacking, choosePackingMs } from '../placement/packing-policy.ts';
+import type { EventCadence, PressureLadderOptions } from '../placement/pressure-ladder.ts';
 import type { Room } from '../rooms/room.ts';
 import type { LinkBroker } from './link-broker.ts';
-import { media } from './media-error.ts';
+import { media, mediaError } from './media-error.ts';
+import { NodeEffort } from './node-effort.ts';
+import { NodePressure, type PressureCount } from './node-pressure.ts';
 import { NodeShards, noCapacity } from './node-shards.ts';
-import type { RoomMedia, RoomMediaEvents, SessionCreated } from './room-media.ts';
+import type { PrewarmMedia } from './prewarmer.ts';
+import type { Arrival, RoomMedia, RoomMediaEvents, SessionCreated } from './room-media.ts';
 import type { RelinkCounts } from './room-edges.ts';
 import { RoomProgramme } from './room-programme.ts';
+import { type InUse, LoneSeats, type Seating } from './seats/seating.ts';
 
 export interface ProgrammesOptions {
 	supervisor: Supervisor;
@@ -34,7 +43,20 @@ export interface ProgrammesOptions {
 	namesNode: boolean;
 	/** Made for these programmes, since links that begin here are theirs. */
 	broker: (programmes: Programmes) => LinkBroker;
+	/** How listeners are let in; see `JoinQueue`. Default: as the configuration's defaults say. */
+	admission?: AdmissionOptions;
+	/** Who keeps rooms within their limits. Default: this node, as if it were alone. */
+	seats?: (inUse: InUse) => Seating;
+	/** What may give way under pressure. Default: nothing. */
+	pressure?: PressureLadderOptions;
 	log: Logger;
+}
+
+export interface AdmissionOptions extends Partial<Pick<JoinQueueOptions, 'clock' | 'now' | 'random'>> {
+	maxJoinsUnderWayPerShard: number;
+	maxWaitMs: number;
+	/** How late this node's own event loop is. Default: measured. */
+	lagMs?: () => number;
 }
 
 interface RoomEntry {
@@ -45,9 +67,14 @@ interface RoomEntry {
 }
 
 const COUNTS_MS = 1_000;
+/** A shard that did not answer in time may seat the listener all the same; by then it has said so. */
+const LATE_SEAT_MS = 10_000;
+const ADMISSION: AdmissionOptions = { maxJoinsUnderWayPerShard: 32, maxWaitMs: 1_500 };
+/** What a shard refuses for what it was sent, or since the room is over, is no sign of its pace. */
+const saysNothingOfTheShard = ({ status }: DomainError): boolean => status < 500;
 
 /** The media of all rooms on this node: places listeners on shards, keeps origins, edges and links alive. */
-export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMedia {
+export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMedia, PrewarmMedia {
 	readonly #options: ProgrammesOptions;
 	readonly #supervisor: Supervisor;
 	readonly #log: Logger;
@@ -57,6 +84,9 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	#counts = new Map<string, number>();
 	readonly #relinks: RelinkCounts = { told: 0, stalled: 0, node_down: 0, unknown: 0, failed: 0 };
 	readonly #timer: NodeJS.Timeout;
+	readonly #effort = new NodeEffort();
+	readonly #pressure: NodePressure;
+	readonly #seats: Seating;
 	#closed = false;
 
 	static create(options: ProgrammesOptions): Programmes {
@@ -69,12 +99,31 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		this.#supervisor = options.supervisor;
 		this.#log = options.log.child({ part: 'programme' });
 		this.#broker = options.broker(this);
-		this.#shards = new NodeShards({ supervisor: this.#supervisor, maxListenersPerShard: options.maxListenersPerShard, log: this.#log });
+		const edgeOn = (roomId: string, index: number) => {
+			const edges = this.#rooms.get(roomId)?.programme.edges;
+			return edges?.has(index) !== true ? 'none' : edges.keeps(index) ? 'warm' : 'there';
+		};
+		this.#shards = new NodeShards({ supervisor: this.#supervisor, maxListenersPerShard: options.maxListenersPerShard, edgeOn, admission: this.#admissionOptions(), log: this.#log });
+		const inUse: InUse = (roomId) => (this.#rooms.get(roomId)?.joining ?? 0) + this.#shards.listenersIn(roomId);
+		this.#seats = options.seats?.(inUse) ?? new LoneSeats(inUse);
+		this.#pressure = new NodePressure({
+			...(options.pressure ?? { packing: false, events: false }),
+			supervisor: this.#supervisor,
+			effort: () => this.#effort.look(),
+			packingOf: (roomId) => {
+				const entry = this.#rooms.get(roomId);
+				return entry?.packing === 'auto' ? entry.programme.edges.packingMs : undefined;
+			},
+			now: Date.now,
+			log: this.#log,
+		});
 		this.#supervisor.on('shardUp', (_shard, _index, role) => {
 			if (role === 'stage') {
 				for (const { programme } of this.#rooms.values()) {
 					programme.stageShardUp();
 				}
+			} else {
+				this.#shards.revived();
 			}
 		});
 		this.#supervisor.on('shardDown', (index) => this.#onShardDown(index));
@@ -82,37 +131,54 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		this.#timer = setInterval(() => this.#everySecond(), COUNTS_MS);
 	}
 
-	async listen(room: Room, offer: string, packingMs?: PackingMs, random = randomBytes(16).toString('hex')): Promise<SessionCreated> {
+	async listen(room: Room, offer: string, packingMs?: PackingMs, random = randomBytes(16).toString('hex'), arrival: Arrival = {}): Promise<SessionCreated> {
+		this.#known(room.id); // A room that is over says so, whatever its seats.
+		const seat = this.#seats.take(room);
+		(seat instanceof Promise ? await seat : seat).release();
+		// Counted here from now on; who waits for a turn counts as well.
 		const entry = this.#known(room.id);
-		if (room.maxListeners !== undefined && this.#seatsTaken(room.id) >= room.maxListeners) {
-			throw new DomainError('no_capacity', 'This room has as many listeners as its host allows.', { retryAfterSeconds: 10 });
+		entry.joining++;
+		let leave = () => void entry.joining--;
+		let join: AdmittedJoin | undefined;
+		let outcome: JoinOutcome = 'failed';
+		try {
+			const admitted = this.#shards.joins.admit({ roomId: room.id, ...arrival });
+			join = admitted instanceof Promise ? await admitted : admitted;
+			if (this.#rooms.get(room.id) !== entry) {
+				throw this.#over(); // It ended meanwhile, and nothing would ever take its edge away again.
+			}
+			const session = await this.#seat(room.id, entry, join, offer, packingMs, random);
+			outcome = 'joined';
+			return session;
+		} catch (error) {
+			const refusal = this.#rooms.get(room.id) === entry ? mediaError(error) : this.#over();
+			outcome = saysNothingOfTheShard(refusal) ? 'refused' : 'failed';
+			if (room.maxListeners !== undefined && timedOut(error)) {
+				leave = () => void setTimeout(() => entry.joining--, LATE_SEAT_MS).unref();
+			}
+			throw refusal;
+		} finally {
+			join?.done(outcome);
+			leave();
 		}
-		const index = this.#shards.place(room.id);
-		const shard = this.#supervisor.shard(index);
+	}
+
+	async #seat(roomId: string, { programme }: RoomEntry, join: AdmittedJoin, offer: string, packingMs: PackingMs | undefined, random: string): Promise<SessionCreated> {
+		const shard = this.#supervisor.shard(join.shard);
 		if (!shard) {
 			throw noCapacity();
 		}
-		const place = this.#shards.reserve(index, room.id);
-		entry.joining++;
-		try {
-			return await media(async () => {
-				await entry.programme.edges.open(shard, index);
-				const sessionId = this.#sessionId(index, random);
-				const { sdp, etag, listeners, roomListeners } = await shard.request('listener.join', {
-					roomId: room.id,
-					sessionId,
-					offer,
-					...(packingMs === undefined ? {} : { packingMs }),
-				});
-				place.seated(listeners, roomListeners);
-				return { sessionId, sdp, etag };
-			});
-		} catch (error) {
-			throw this.#rooms.get(room.id) === entry ? error : this.#over();
-		} finally {
-			place.done();
-			entry.joining--;
-		}
+		await programme.edges.open(shard, join.shard);
+		const sessionId = this.#sessionId(join.shard, random);
+		join.asked();
+		const { sdp, etag, listeners, roomListeners } = await shard.request('listener.join', {
+			roomId,
+			sessionId,
+			offer,
+			...(packingMs === undefined ? {} : { packingMs }),
+		});
+		join.seated(listeners, roomListeners);
+		return { sessionId, sdp, etag };
 	}
 
 	async publish(room: Room, participantId: string, offer: string): Promise<SessionCreated> {
@@ -181,6 +247,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	async roomChanged(room: Room): Promise<void> {
+		this.#seats.roomChanged(room);
 		if (room.state === 'ended') {
 			this.#rooms.get(room.id)?.programme.close('the room ended');
 			this.#rooms.delete(room.id);
@@ -247,6 +314,46 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		return { nodeId: this.#broker.nodeId, shard: index };
 	}
 
+	/** An edge of the room here for its programme to be taken from, the one on that shard if it will do. To be asked again while it is used, or it goes by the linger. Rejects with DomainError `no_capacity`, `room_ended`. */
+	async openTap(roomId: string, index?: number): Promise<number> {
+		const { edges } = this.#known(roomId).programme;
+		const shard = index === undefined ? undefined : this.#supervisor.shard(index);
+		if (index === undefined || !shard || !this.#shards.isOpen(index)) {
+			return (await this.openRelay(roomId)).shard;
+		}
+		await media(() => edges.open(shard, index));
+		return index;
+	}
+
+	/** Ahead of the doors; see `Prewarmer`. Rejects with DomainError `not_home`, `room_ended`, `media_unavailable`. */
+	async prepareOrigin(room: Room): Promise<void> {
+		await media(() => this.#entry(room).programme.openOrigin());
+	}
+
+	/** Rejects with DomainError `no_capacity`, `room_ended`, `media_unavailable`. */
+	async prepareEdge(room: Room, index: number): Promise<void> {
+		const shard = this.#shards.isOpen(index) ? this.#supervisor.shard(index) : undefined;
+		if (!shard) {
+			throw noCapacity();
+		}
+		const { edges } = this.#entry(room).programme;
+		edges.keep(index);
+		await media(() => edges.open(shard, index));
+	}
+
+	/** @param shards listener shards of this node whose edges of the room do not go by the linger */
+	keepEdges(roomId: string, shards: readonly number[]): void {
+		this.#rooms.get(roomId)?.programme.edges.keepOnly(shards);
+	}
+
+	edgeShards(roomId: string): readonly number[] {
+		return this.#rooms.get(roomId)?.programme.edges.shards ?? [];
+	}
+
+	hasOrigin(roomId: string): boolean {
+		return this.#rooms.get(roomId)?.programme.originShard !== undefined;
+	}
+
 	/** A shard that drains takes no new listeners, a stage shard no new origins. @param shard undefined: all of the node */
 	setDraining(shard: number | undefined, draining: boolean): void {
 		this.#shards.setDraining(shard, draining);
@@ -281,7 +388,25 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	/** This node's shards as its heartbeat tells of them. */
 	shardReports(): ShardReport[] {
-		return this.#shards.reports();
+		return this.#shards.reports().map((report) => {
+			const pressure = this.#pressure.shard(report.index);
+			return pressure.level === 0 && pressure.reason === undefined ? report : { ...report, pressure };
+		});
+	}
+
+	/** How many times less often than usual events that can wait are told, since this node is under pressure. */
+	get eventCadence(): EventCadence {
+		return this.#pressure.eventCadence;
+	}
+
+	/** How often something gave way since the start, and why. */
+	get pressureCounts(): readonly PressureCount[] {
+		return this.#pressure.counts;
+	}
+
+	/** Who is let in, when, and how many wait. */
+	get admission(): JoinQueue {
+		return this.#shards.joins;
 	}
 
 	/** How often edges here looked for another upstream since the start, and why. */
@@ -319,11 +444,33 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	close(reason: string): void {
 		this.#closed = true;
 		clearInterval(this.#timer);
+		this.#effort.close();
+		this.#seats.close();
+		this.#shards.joins.close(this.#over());
 		for (const { programme } of this.#rooms.values()) {
 			programme.close(reason);
 		}
 		this.#broker.close();
 		this.#rooms.clear();
+	}
+
+	#admissionOptions(): Omit<JoinQueueOptions, 'shards'> {
+		const {
+			maxJoinsUnderWayPerShard, maxWaitMs, clock = monotonicClock, now = Date.now, random = Math.random, lagMs = () => this.#effort.lagMs,
+		} = this.#options.admission ?? ADMISSION;
+		return { maxUnderWayPerShard: maxJoinsUnderWayPerShard, maxWaitMs, clock, now, random, lagMs, others: () => this.#otherNodes() };
+	}
+
+	#otherNodes(): FleetPace {
+		const { view } = this.#options;
+		const fleet = { joinsPerSecond: 0, waiting: 0 };
+		for (const node of view.nodes()) {
+			if (node.nodeId !== view.nodeId) {
+				fleet.joinsPerSecond += node.draining ? 0 : (node.joinsPerSecond ?? 0);
+				fleet.waiting += node.waiting ?? 0;
+			}
+		}
+		return fleet;
 	}
 
 	/** The room's media, made if need be. The caller vouches that the room has not ended: nothing would ever take it away again. */
@@ -368,16 +515,6 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		return this.#closed
 			? new DomainError('shutting_down', 'This server is shutting down; come back in a moment.', { retryAfterSeconds: 5 })
 			: new DomainError('room_ended', 'This room has ended.');
-	}
-
-	/** Fresher than `listenersIn`: joins since the shards' last reports and joins under way count too. */
-	#seatsTaken(roomId: string): number {
-		let seats = (this.#rooms.get(roomId)?.joining ?? 0) + this.#shards.listenersIn(roomId);
-		const { view, namesNode } = this.#options;
-		for (const { nodeId, rooms } of namesNode ? view.nodes() : []) {
-			seats += nodeId === view.nodeId ? 0 : (rooms[roomId] ?? 0);
-		}
-		return seats;
 	}
 
 	#sessionId(shard: number, random: string): string {
@@ -425,6 +562,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	#onShardDown(index: number): void {
 		this.#shards.died(index);
+		this.#pressure.shardDown(index);
 		for (const { programme } of this.#rooms.values()) {
 			if (programme.shardDown(index)) {
 				this.emit('originLost', { roomId: programme.roomId });
@@ -458,10 +596,12 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 
 	#everySecond(): void {
 		this.#counts = this.#shards.counts();
+		this.#pressure.look(performance.now());
 		for (const entry of this.#rooms.values()) {
 			this.#choosePacking(entry);
 		}
 		this.#shards.logTurnedAway();
+		this.#seats.tick();
 		const nowMs = performance.now();
 		for (const { programme } of this.#rooms.values()) {
 			const { roomId } = programme;
@@ -472,7 +612,10 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	}
 
 	#choosePacking({ programme, packing }: RoomEntry): void {
-		const { edges } = programme;
-		edges.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), edges.packingMs, this.#options.autoPacking));
+		// Whoever chose a packing has reasons, such as listeners who take no other.
+		programme.edges.setPackingFloors(packing === 'auto' ? this.#pressure.floors : undefined);
+		programme.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), programme.edges.packingMs, this.#options.autoPacking));
 	}
 }
+
+const timedOut = (error: unknown): boolean => error instanceof SfuError && error.code === 'shard_timeout';

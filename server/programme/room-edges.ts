@@ -48,6 +48,8 @@ interface Edge {
 	readonly avoid: Map<string, { what: Avoided; untilMs: number }>;
 	/** Ids of links that begin here. */
 	readonly children: Set<string>;
+	/** As the shard was told last. */
+	packingMs: PackingMs;
 	/** Since when nobody has listened and nobody hung on it; undefined while somebody does. */
 	idleSinceMs: number | undefined;
 }
@@ -66,6 +68,7 @@ const RETRY_MAX_MS = 2_000;
 const AVOID_MS = 10_000;
 /** While a room moves or was opened a moment ago, its home or its origin may be missing so often without anything being wrong. */
 const PATIENT_FAILURES = 3;
+const NO_FLOORS: ReadonlyMap<number, PackingMs> = new Map();
 
 /**
  * A room's edges on this node's listener shards, each with a link to an upstream: the origin or a relay, here or on
@@ -78,7 +81,11 @@ export class RoomEdges {
 	readonly #broker: LinkBroker;
 	readonly #log: Logger;
 	readonly #edges = new Map<number, Edge>();
+	/** Shards whose edges stay although nobody uses them; see `keep`. */
+	readonly #kept = new Set<number>();
 	#packingMs: PackingMs;
+	/** Shard → what packets carry there at least. */
+	#floors: ReadonlyMap<number, PackingMs> = NO_FLOORS;
 	#closed = false;
 
 	constructor(options: RoomEdgesOptions) {
@@ -89,6 +96,7 @@ export class RoomEdges {
 		this.#log = options.log;
 	}
 
+	/** The room's own; a shard under pressure may pack more. */
 	get packingMs(): PackingMs {
 		return this.#packingMs;
 	}
@@ -118,8 +126,10 @@ export class RoomEdges {
 			return known.opened;
 		}
 		const { voices } = this.#options;
+		const packingMs = this.#packingFor(index);
 		const edge: Edge = {
 			shard,
+			packingMs,
 			link: undefined,
 			making: undefined,
 			retry: undefined,
@@ -127,7 +137,7 @@ export class RoomEdges {
 			avoid: new Map(),
 			children: new Set(),
 			idleSinceMs: undefined,
-			opened: shard.request('edge.open', { roomId: this.#roomId, voices, packingMs: this.#packingMs }).then(() => {
+			opened: shard.request('edge.open', { roomId: this.#roomId, voices, packingMs }).then(() => {
 				// Joining does not wait for the link: the edge has voices of its own, and sound follows. An
 				// origin that came meanwhile has begun to link it already.
 				if (!edge.link && !edge.making) {
@@ -146,10 +156,30 @@ export class RoomEdges {
 		}
 		this.#log.info({ packingMs }, 'packing changed');
 		this.#packingMs = packingMs;
-		for (const { shard, opened } of this.#edges.values()) {
+		this.#applyPacking();
+	}
+
+	/** What packets carry at least, by shard: for as long as it stands here. */
+	setPackingFloors(floors: ReadonlyMap<number, PackingMs> = NO_FLOORS): void {
+		this.#floors = floors;
+		this.#applyPacking();
+	}
+
+	#packingFor(index: number): PackingMs {
+		return Math.max(this.#packingMs, this.#floors.get(index) ?? 0) as PackingMs;
+	}
+
+	#applyPacking(): void {
+		for (const [index, edge] of this.#edges) {
+			const packingMs = this.#packingFor(index);
+			if (edge.packingMs === packingMs) {
+				continue;
+			}
+			edge.packingMs = packingMs;
+			const { shard, opened } = edge;
 			opened
 				.then(() => {
-					if (!this.#closed && packingMs === this.#packingMs) {
+					if (!this.#closed && packingMs === edge.packingMs) {
 						this.#tell(shard, () => shard.request('edge.setPacking', { roomId: this.#roomId, packingMs }));
 					}
 				})
@@ -242,13 +272,31 @@ export class RoomEdges {
 		}
 	}
 
+	/** The edge on this shard, there or to come, stays although nobody uses it: it is for people who are about to come. */
+	keep(shard: number): void {
+		this.#kept.add(shard);
+	}
+	/** No edges but these stay without being used. */
+	keepOnly(shards: readonly number[]): void {
+		this.#kept.clear();
+		shards.forEach((shard) => this.#kept.add(shard));
+	}
+	keeps(shard: number): boolean {
+		return this.#kept.has(shard);
+	}
+
+	/** Whether there is an edge on the shard, or one on its way. */
+	has(shard: number): boolean {
+		return this.#edges.has(shard);
+	}
+
 	/**
 	 * Closes edges that nobody has used for `lingerMs`.
 	 * @param inUse whether listeners are on (or on their way to) the shard
 	 */
 	closeIdle(nowMs: number, lingerMs: number, inUse: (shard: number) => boolean): void {
 		for (const [index, edge] of this.#edges) {
-			if (edge.children.size > 0 || inUse(index)) {
+			if (edge.children.size > 0 || this.#kept.has(index) || inUse(index)) {
 				edge.idleSinceMs = undefined;
 			} else if (edge.idleSinceMs === undefined) {
 				edge.idleSinceMs = nowMs;

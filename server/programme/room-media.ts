@@ -21,6 +21,16 @@ export interface SessionCreated {
 	etag: string;
 }
 
+/** How a listener came. */
+export interface Arrival {
+	/** When it asked for the first time, in milliseconds since the epoch; absent: now. */
+	readonly firstArrivalMs?: number | undefined;
+	/** When it was refused the last time; absent: never. */
+	readonly refusedAtMs?: number | undefined;
+	/** Tells, should it have to wait for its turn, when it is gone meanwhile. */
+	readonly onGone?: ((gone: () => void) => void) | undefined;
+}
+
 export interface RoomMediaEvents {
 	/** A room's origin died with its shard: speakers' transports are gone. */
 	originLost: [{ roomId: string }];
@@ -34,8 +44,8 @@ export interface RoomMediaEvents {
 
 /** All methods that reject do so with a DomainError. */
 export interface RoomMedia extends EventEmitter<RoomMediaEvents> {
-	/** WHEP: seats a listener on one of this node's listener shards. @param random the 32 hex digits of the session's id, where somebody chose them before */
-	listen(room: Room, offer: string, packingMs?: PackingMs, random?: string): Promise<SessionCreated>;
+	/** WHEP: seats a listener on one of this node's listener shards, when it is its turn. @param random the 32 hex digits of the session's id, where somebody chose them before */
+	listen(room: Room, offer: string, packingMs?: PackingMs, random?: string, arrival?: Arrival): Promise<SessionCreated>;
 	/** WHIP: the participant must be on stage (see `addSpeaker`). */
 	publish(room: Room, participantId: string, offer: string): Promise<SessionCreated>;
 	patchSession(sessionId: string, fragment: string, ifMatch?: string): Promise<SessionPatchResult>;

@@ -41,6 +41,8 @@ interface Downstream {
 
 /** A link or a place in the tree that nobody renews for this long is given up. */
 const LEASE_MS = 15_000;
+const RAISED_AT_ONCE = 4;
+const RAISE_EVERY_MS = 5_000;
 
 /**
  * One room's media on this node: the edges that its listeners here hang on and, at the room's home, the origin with
@@ -59,6 +61,7 @@ export class RoomProgramme {
 	readonly #waiting = new Map<string, EdgeRef>();
 	/** Whether all have heard of this home. */
 	#isKnown = false;
+	#raisedAtMs = -Infinity;
 	#closed = false;
 
 	constructor(options: RoomProgrammeOptions) {
@@ -68,7 +71,7 @@ export class RoomProgramme {
 		this.#log = options.log.child({ room: roomId });
 		this.#tree = this.#newTree();
 		this.edges = new RoomEdges({ roomId, voices, packingMs, broker, relinks, onClosed: (shard) => this.#forgetLinks(shard), log: this.#log });
-		this.#origin = new RoomOrigin({ roomId, voices, onAir, pickStageShard, onOpen: (rtpCapabilities) => this.#opened(rtpCapabilities), log: this.#log });
+		this.#origin = new RoomOrigin({ roomId, voices, onAir, packingMs, pickStageShard, onOpen: (rtpCapabilities) => this.#opened(rtpCapabilities), log: this.#log });
 	}
 
 	get originShard(): Shard | undefined {
@@ -87,6 +90,12 @@ export class RoomProgramme {
 
 	setOnAir(onAir: boolean): void {
 		this.#origin.setOnAir(onAir);
+	}
+
+	/** What packets to listeners carry, as the size of the audience asks for it; links follow. */
+	setPackingMs(packingMs: PackingMs): void {
+		this.edges.setPackingMs(packingMs);
+		this.#origin.setPackingMs(packingMs);
 	}
 
 	/** A shard of this node died. Whether the origin was on it. */
@@ -222,8 +231,14 @@ export class RoomProgramme {
 			}
 		}
 		const orphans = this.#tree.expire(nowMs, LEASE_MS);
-		if (orphans.length > 0) {
-			this.#options.onRelink(orphans);
+		// What leaves and deaths have left further down than need be comes up again, a few at a time: each is a new link.
+		const raised = nowMs - this.#raisedAtMs > RAISE_EVERY_MS ? this.#tree.tooDeep().slice(0, RAISED_AT_ONCE) : [];
+		if (raised.length > 0) {
+			this.#raisedAtMs = nowMs;
+		}
+		const toLink = [...orphans, ...raised];
+		if (toLink.length > 0) {
+			this.#options.onRelink(toLink);
 		}
 	}
 

@@ -2,6 +2,7 @@
 // one table; `ShardChannel` carries it over child-process IPC.
 import type {
 	DtlsParameters,
+	IceCandidate,
 	IceParameters,
 	LinkedVoice,
 	LinkEndpoint,
@@ -33,6 +34,29 @@ export interface ShardAssignment {
 	maxDownstreams: number;
 	/** A shard whose node says nothing for so long ends its sessions, so that people go where somebody sees to them; never when absent. */
 	nodeSilenceMs?: number;
+}
+
+/** What a shard's two processes have used so far. */
+export interface CalibrationUsage {
+	nodeCpuUs: number;
+	workerCpuUs: number;
+	nodeRssBytes: number;
+	workerRssBytes: number;
+}
+
+/** One stretch of speech to synthetic receivers. */
+export interface CalibrationPhase {
+	packingMs: PackingMs;
+	seconds: number;
+	packets: number;
+	nodeCpuUs: number;
+	workerCpuUs: number;
+}
+
+/** A way to ask a shard's media port from outside whether it is there: ICE credentials that it answers to for a while. */
+export interface MediaProbe {
+	iceParameters: IceParameters;
+	iceCandidates: IceCandidate[];
 }
 
 interface RoomRef {
@@ -67,8 +91,18 @@ export interface ShardRequests {
 	/** Closes every session politely; the process ends by itself afterwards. */
 	'shard.close': [{ reason: string }, Record<string, never>];
 
+	/** Makes the media port answer STUN requests with these credentials for `openMs`: see server/preflight. */
+	'shard.probe': [{ openMs: number }, MediaProbe];
+
+	// A synthetic run that finds out what this machine holds; in a shard of its own, which carries nobody.
+	'calibration.usage': [Record<string, never>, CalibrationUsage];
+	/** One talker to so many receivers, `phaseMs` at each packing. */
+	'calibration.packets': [{ receivers: number; packings: PackingMs[]; phaseMs: number }, { phases: CalibrationPhase[] }];
+
 	// The stage: origin router and speakers. Stage shards only.
-	'origin.open': [RoomRef & { voices: number; onAir: boolean }, { rtpCapabilities: RtpCapabilities }];
+	/** `packingMs`: of the voices on links; as spoken when absent. */
+	'origin.open': [RoomRef & { voices: number; onAir: boolean; packingMs?: PackingMs }, { rtpCapabilities: RtpCapabilities }];
+	'origin.setPacking': [RoomRef & { packingMs: PackingMs }, Record<string, never>];
 	'origin.setOnAir': [RoomRef & { onAir: boolean }, Record<string, never>];
 	'origin.close': [RoomRef, Record<string, never>];
 	'speaker.add': [SpeakerRef & { number: number }, Record<string, never>];
@@ -105,6 +139,13 @@ export interface ShardRequests {
 		RoomRef & { sessionId: string; offer: string; packingMs?: PackingMs },
 		SessionAnswer & { listeners: number; roomListeners: number },
 	];
+
+	/**
+	 * Encodes the programme of the room's edge on this shard, from `fromMs` (of the epoch, not long past) on: what was before is
+	 * silence. Answers `overflow.fragment` until it is closed, or the edge is. Another stream of the room takes this one's place.
+	 */
+	'overflow.open': [RoomRef & { streamId: string; ffmpegPath: string; bitrateKbps: number; fromMs: number }, Record<string, never>];
+	'overflow.close': [RoomRef & { streamId: string }, Record<string, never>];
 
 	// Sessions of WHEP and WHIP alike.
 	'session.patch': [{ sessionId: string; fragment: string; ifMatch?: string }, SessionPatchResult];
@@ -154,6 +195,20 @@ export interface LinkStats {
 	silentMs: number;
 }
 
+export interface OverflowFragment {
+	roomId: string;
+	streamId: string;
+	/** Counts the encoders of this stream from 0: fragments of one follow each other without a gap. */
+	encoder: number;
+	/** Initialisation segment; with the first fragment of each encoder. */
+	init?: Uint8Array;
+	/** `moof` and `mdat`. */
+	data: Uint8Array;
+	/** Of its first sample, of the epoch. */
+	startMs: number;
+	durationMs: number;
+}
+
 /** Events: name → payload. */
 export interface ShardEvents {
 	/** Modules loaded, worker running: may be assigned. */
@@ -163,6 +218,10 @@ export interface ShardEvents {
 	'speaker.media': { roomId: string; participantId: string; state: 'producing' | 'connected' | 'disconnected' | 'closed' };
 	/** Who talks changed; at most ten a second a room. */
 	'stage.talkers': { roomId: string; talkers: Talker[]; dominant: number | null };
+	/** A piece of about half a second of an overflow stream: AAC in fragmented MP4. */
+	'overflow.fragment': OverflowFragment;
+	/** The edge under an overflow stream was closed, and the stream with it. */
+	'overflow.closed': { roomId: string; streamId: string };
 	/** Nothing has come over the link in use for a second, keep-alives included; said again once a second while that is so. */
 	'link.stalled': { roomId: string; linkId: string };
 	/** Something comes again over a link that had stalled. */

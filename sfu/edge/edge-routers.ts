@@ -4,6 +4,7 @@ import { SfuError } from '../contract/sfu-error.ts';
 import type { VoicePacket } from '../rtp/voice-packet.ts';
 import { type EdgeKind, edgeKindKey, effectivePackingMs, RELAY_KIND } from './edge-kind.ts';
 import { EdgeRouter } from './edge-router.ts';
+import type { EdgeTap } from './edge-tap.ts';
 
 /** Kinds of clients at once; a client can choose among 61 payload types, and must not make a router for each. */
 const MAX_ROUTERS = 24;
@@ -26,6 +27,7 @@ export class EdgeRouters {
 	readonly #routers = new Map<string, Promise<EdgeRouter>>();
 	/** The routers that are ready, for the packet path; the relay first, for those behind it are further away. */
 	readonly #ready: EdgeRouter[] = [];
+	readonly #taps = new Set<EdgeTap>();
 	/** The link whose packets come. */
 	#upstream: string | undefined;
 	#packingMs: PackingMs;
@@ -60,7 +62,22 @@ export class EdgeRouters {
 
 	/** Whether anybody takes this voice. */
 	wants(index: number): boolean {
-		return this.#ready.some((router) => router.wants(index));
+		return (this.#taps.size > 0 && index < this.#options.voices) || this.#ready.some((router) => router.wants(index));
+	}
+
+	/** All voices are fetched for it until it is removed. */
+	addTap(tap: EdgeTap): void {
+		this.#taps.add(tap);
+		if (this.#upstream !== undefined) {
+			tap.setUpstream(this.#upstream);
+		}
+		this.#tapsChanged();
+	}
+
+	removeTap(tap: EdgeTap): void {
+		if (this.#taps.delete(tap)) {
+			this.#tapsChanged();
+		}
 	}
 
 	/** The packet path. */
@@ -68,12 +85,20 @@ export class EdgeRouters {
 		for (const router of this.#ready) {
 			router.onVoicePacket(index, packet, nowMs);
 		}
+		if (this.#taps.size > 0 && index < this.#options.voices) {
+			for (const tap of this.#taps) {
+				tap.onVoicePacket(index, packet, nowMs);
+			}
+		}
 	}
 
 	setUpstream(linkId: string): void {
 		this.#upstream = linkId;
 		for (const router of this.#ready) {
 			router.setUpstream(linkId);
+		}
+		for (const tap of this.#taps) {
+			tap.setUpstream(linkId);
 		}
 	}
 
@@ -95,6 +120,12 @@ export class EdgeRouters {
 		this.#closed = true;
 		for (const router of this.#ready) {
 			router.close(reason);
+		}
+	}
+
+	#tapsChanged(): void {
+		for (let index = 0; index < this.#options.voices; index++) {
+			this.#options.onDemand(index);
 		}
 	}
 

@@ -12,6 +12,7 @@ import { asSfuError } from '../whep/as-sfu-error.ts';
 import { type ListenOffer, parseListenOffer } from '../whep/listen-offer.ts';
 import { edgeKindOf, RELAY_KIND } from './edge-kind.ts';
 import { EdgeRouters } from './edge-routers.ts';
+import type { EdgeTap } from './edge-tap.ts';
 import { parseVoicePacket } from './edge-voice.ts';
 import { ListenerSession } from './listener-session.ts';
 
@@ -71,6 +72,10 @@ export class Edge {
 		this.#downstreams = new Downstreams({ ports: link, max: maxDownstreams, log: this.#log, source: () => this.#relay() });
 	}
 
+	/** Without solo. */
+	get voices(): number {
+		return this.#options.voices;
+	}
 	get listeners(): number {
 		return this.#listeners;
 	}
@@ -123,6 +128,15 @@ export class Edge {
 
 	closeDownstream(linkId: string, reason: string): void {
 		this.#downstreams.close(linkId, reason);
+	}
+
+	/** From now on the tap is told of every packet of the voices, whatever becomes of the link. */
+	addTap(tap: EdgeTap): void {
+		this.#routers.addTap(tap);
+	}
+
+	removeTap(tap: EdgeTap): void {
+		this.#routers.removeTap(tap);
 	}
 
 	/** First half of a link; see `Upstreams.create`. */

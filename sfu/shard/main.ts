@@ -3,6 +3,7 @@
 import { createWorker } from 'mediasoup';
 import type { types } from 'mediasoup';
 import pino from 'pino';
+import { calibrationHandlers } from '../calibration/calibration-handlers.ts';
 import { workerBinary } from '../worker/worker-binary.ts';
 import { RequestServer } from './request-server.ts';
 import { ShardHost } from './shard-host.ts';
@@ -51,6 +52,7 @@ const server = new RequestServer(
 	process,
 	{
 		...host.handlers,
+		...calibrationHandlers(worker),
 		'shard.close': async ({ reason }) => {
 			leave(reason);
 			return {};

@@ -4,10 +4,12 @@ import type { ShardRole } from '../contract/media-types.ts';
 import { SfuError } from '../contract/sfu-error.ts';
 import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
 import { Edge } from '../edge/edge.ts';
+import { RoomEgresses } from '../egress/room-egresses.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { Origin } from '../stage/origin.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { ShardHandlers } from './request-server.ts';
+import { MediaProbes } from '../session/media-probe.ts';
 import { SessionTable } from '../session/session-table.ts';
 import { ShardStatsSampler } from './shard-stats.ts';
 import { openWebRtcServer, type TransportFactory, webRtcTransportFactory } from '../session/web-rtc-server.ts';
@@ -43,6 +45,8 @@ export class ShardHost {
 	/** Rooms whose origin is being made, each with a mark of the attempt that counts. */
 	readonly #opening = new Map<string, symbol>();
 	readonly #edges = new Map<string, Edge>();
+	readonly #egresses: RoomEgresses;
+	readonly #probes: MediaProbes;
 	/** Joins under way. */
 	#joining = 0;
 	#assigned: Assigned | undefined;
@@ -54,12 +58,14 @@ export class ShardHost {
 
 	constructor({ worker, log, emit, onNodeHung = () => {} }: ShardHostOptions) {
 		this.#worker = worker;
+		this.#probes = new MediaProbes(worker);
 		this.#log = log;
 		this.#emit = emit;
 		this.#onNodeHung = onNodeHung;
+		this.#egresses = new RoomEgresses({ log, emit });
 	}
 
-	readonly handlers: Omit<ShardHandlers, 'shard.close'> = {
+	readonly handlers: Omit<ShardHandlers, 'shard.close' | 'calibration.usage' | 'calibration.packets'> = {
 		'shard.assign': async (assignment) => {
 			if (this.#assigned) {
 				throw new SfuError('wrong_role', 'this shard has its assignment already');
@@ -81,8 +87,15 @@ export class ShardHost {
 			this.#assigned?.nodeWatch.heard();
 			return {};
 		},
+		'shard.probe': ({ openMs }) => {
+			this.#refuseWhenClosed();
+			if (!this.#assigned) {
+				throw new SfuError('wrong_role', 'this shard has no assignment yet');
+			}
+			return this.#probes.open(this.#assigned.transports, openMs);
+		},
 
-		'origin.open': async ({ roomId, voices, onAir }) => {
+		'origin.open': async ({ roomId, voices, onAir, packingMs = 20 }) => {
 			const assigned = this.#as('stage');
 			const { transports, sessions, maxDownstreams } = assigned;
 			this.#closeOrigin(roomId, 'opened again');
@@ -93,6 +106,7 @@ export class ShardHost {
 				roomId,
 				voices,
 				onAir,
+				packingMs,
 				transports,
 				sessions,
 				linkPorts: linkPortsOf(assigned),
@@ -110,6 +124,10 @@ export class ShardHost {
 		},
 		'origin.setOnAir': ({ roomId, onAir }) => {
 			this.#origin(roomId).setOnAir(onAir);
+			return {};
+		},
+		'origin.setPacking': ({ roomId, packingMs }) => {
+			this.#origin(roomId).setPackingMs(packingMs);
 			return {};
 		},
 		'origin.close': ({ roomId }) => {
@@ -192,6 +210,7 @@ export class ShardHost {
 			const edge = this.#edges.get(roomId);
 			if (edge) {
 				this.#edges.delete(roomId);
+				this.#egresses.edgeClosed(roomId);
 				this.#closedPackets.received += edge.packetsReceived;
 				this.#closedPackets.sent += edge.packetsSent;
 				edge.close(reason);
@@ -218,6 +237,16 @@ export class ShardHost {
 			}
 		},
 
+		'overflow.open': ({ roomId, ...stream }) => {
+			this.#as('listener');
+			this.#egresses.open(roomId, this.#edge(roomId), stream);
+			return {};
+		},
+		'overflow.close': ({ roomId, streamId }) => {
+			this.#egresses.close(roomId, streamId);
+			return {};
+		},
+
 		'session.patch': ({ sessionId, fragment, ifMatch }) => this.#sessionTable().require(sessionId).patch(fragment, ifMatch),
 		'session.close': ({ sessionId }) => {
 			this.#sessionTable().end(sessionId);
@@ -231,6 +260,7 @@ export class ShardHost {
 		this.#opening.clear();
 		clearInterval(this.#ticker);
 		this.#assigned?.sampler.close();
+		this.#egresses.closeAll();
 		for (const part of [...this.#origins.values(), ...this.#edges.values()]) {
 			part.close(reason);
 		}
@@ -253,6 +283,7 @@ export class ShardHost {
 		for (const edge of this.#edges.values()) {
 			edge.tick(nowMs);
 		}
+		this.#egresses.tick(nowMs);
 		this.#assigned?.sessions.sweep(nowMs);
 		if (this.#assigned?.nodeWatch.tick()) {
 			this.#onNodeHung();

@@ -2,7 +2,8 @@ import type { Logger } from 'pino';
 import { ClusterLinks } from '../../server/cluster/links/cluster-links.ts';
 import { DomainError } from '../../server/errors.ts';
 import type { AutoPacking } from '../../server/placement/packing-policy.ts';
-import { Programmes } from '../../server/programme/programmes.ts';
+import type { PressureLadderOptions } from '../../server/placement/pressure-ladder.ts';
+import { Programmes, type ProgrammesOptions } from '../../server/programme/programmes.ts';
 import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 
 export interface AloneOptions {
@@ -11,11 +12,13 @@ export interface AloneOptions {
 	autoPacking: AutoPacking;
 	maxFanOut?: number;
 	linkLingerMs?: number;
+	admission?: ProgrammesOptions['admission'];
+	pressure?: PressureLadderOptions;
 	log: Logger;
 }
 
 /** Programmes of a node that has no others: every room lives here. */
-export function programmesAlone({ maxFanOut = 32, linkLingerMs = 60_000, ...options }: AloneOptions): Programmes {
+export function programmesAlone({ maxFanOut = 32, linkLingerMs = 60_000, admission, ...options }: AloneOptions): Programmes {
 	const nodeId = 'alone';
 	const homes = { epochOf: () => 1 };
 	const view = {
@@ -28,6 +31,7 @@ export function programmesAlone({ maxFanOut = 32, linkLingerMs = 60_000, ...opti
 	const peers = { request: () => Promise.reject(new DomainError('peer_unreachable', 'there is no other node')) };
 	const programmes: Programmes = Programmes.create({
 		...options,
+		...(admission && { admission }),
 		maxFanOut,
 		linkLingerMs,
 		view,

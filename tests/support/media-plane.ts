@@ -4,6 +4,7 @@ import type { PackingMs } from '../../sfu/contract/media-types.ts';
 import type { ParamsOf, ShardRequestName } from '../../sfu/contract/shard-protocol.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import { Supervisor, type SupervisorOptions } from '../../sfu/supervisor/supervisor.ts';
+import type { PressureLadderOptions } from '../../server/placement/pressure-ladder.ts';
 import type { Programmes } from '../../server/programme/programmes.ts';
 import type { Room } from '../../server/rooms/room.ts';
 import { programmesAlone } from './alone.ts';
@@ -19,6 +20,8 @@ export interface MediaPlaneOptions extends Partial<Omit<SupervisorOptions, 'medi
 	mediaPort: number;
 	/** Audience from which `auto` packs 60 ms. Default 200. */
 	thresholdListeners?: number;
+	/** What gives way under pressure. Default: nothing. */
+	pressure?: PressureLadderOptions;
 }
 
 const LINK_TIMEOUT_MS = 5_000;
@@ -53,13 +56,13 @@ export class MediaPlane {
 	readonly asked: { shard: number; name: ShardRequestName; params: ParamsOf<ShardRequestName>; answered: Promise<unknown> }[] = [];
 	#rooms = 0;
 
-	static async start({ mediaPort, thresholdListeners = 200, ...options }: MediaPlaneOptions): Promise<MediaPlane> {
+	static async start({ mediaPort, thresholdListeners = 200, pressure, ...options }: MediaPlaneOptions): Promise<MediaPlane> {
 		const log = pino({ level: process.env['ROSTRUM_TEST_LOG'] ?? 'silent' });
 		const shards = { ...loopbackShards(mediaPort), ...options };
 		const { maxListenersPerShard } = shards;
 		const supervisor = await Supervisor.start({ ...shards, log });
 		const autoPacking = { thresholdListeners, smallMs: 20, largeMs: 60 } as const;
-		return new MediaPlane(supervisor, programmesAlone({ supervisor, maxListenersPerShard, autoPacking, log, ...(options.maxDownstreams !== undefined && { maxFanOut: options.maxDownstreams }) }));
+		return new MediaPlane(supervisor, programmesAlone({ supervisor, maxListenersPerShard, autoPacking, log, ...(pressure && { pressure }), ...(options.maxDownstreams !== undefined && { maxFanOut: options.maxDownstreams }) }));
 	}
 
 	private constructor(supervisor: Supervisor, programmes: Programmes) {

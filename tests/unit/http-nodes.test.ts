@@ -60,11 +60,11 @@ describe('the nodes of the cluster', () => {
 		const { nodes } = (await get('/v1/admin/nodes')).json<{ nodes: Record<string, unknown>[] }>();
 		const shard = { alive: true, draining: false, joining: 1, cpuRatio: 0.25, eventLoopLagMs: 1.5, packetsPerSecond: 120.5 };
 		expect(nodes[0]).toEqual({
-			id: 'a', self: true, incarnation: 'first-start', startedAt: '2026-05-24T19:00:00.000Z', internalUrl: 'http://10.0.0.1:3100', draining: false, redis: true,
+			id: 'a', self: true, incarnation: 'first-start', startedAt: '2026-05-24T19:00:00.000Z', internalUrl: 'http://10.0.0.1:3100', draining: false, redis: true, eventCadence: 1,
 			listeners: 49, maxListeners: 100, rooms: { hall: 49 }, homes: { hall: { epoch: 3 } },
 			shards: [
 				{ ...shard, index: 0, role: 'stage', listeners: 0, maxListeners: 0, load: 0, moving: 0 },
-				{ ...shard, index: 1, role: 'listener', listeners: 49, maxListeners: 100, load: 0.5, moving: 0.5 },
+				{ ...shard, index: 1, role: 'listener', listeners: 49, maxListeners: 100, load: 0.5, moving: 0.5, pressure: { level: 0, packingFloorMs: 20, reason: null, since: null } },
 			],
 			links: [{ room: 'hall', link: 'link-0001', node: 'a', shard: 1, upstream: { node: 'b', shard: 'origin' }, packets: 900, lost: 100, lossRatio: 0.1, jitterMs: 0.5, lagMs: 3.25, silentMs: 20 }],
 			drains: [{ state: 'active', listenersAtStart: 3, listenersNow: 3, homesLeft: 1, moving: 0 }],

@@ -28,7 +28,7 @@ export interface RedisConnectionOptions {
 }
 
 /** Commands that need no script. All are in Redis 2.8 and in every Valkey. */
-export const PLAIN_COMMANDS = ['ping', 'get', 'set', 'hget', 'hexists', 'hvals', 'hmget', 'zrangebylex', 'publish'] as const;
+export const PLAIN_COMMANDS = ['ping', 'get', 'set', 'hget', 'hexists', 'hvals', 'hmget', 'zrangebylex', 'publish', 'time', 'info'] as const;
 export type PlainCommand = (typeof PLAIN_COMMANDS)[number];
 
 const FIRST_RETRY_MS = 50;

@@ -16,7 +16,7 @@ import type { SocketRelayLimits } from '../../../server/cluster/peers/socket-rel
 import { DomainError } from '../../../server/errors.ts';
 import { ClusterHttp } from '../../../server/http/cluster-http.ts';
 import type { Seat } from '../../../server/http/deps.ts';
-import { createTestApp, type TestApp } from '../fakes/test-app.ts';
+import { createTestApp, type TestApp, type TestAppOptions } from '../fakes/test-app.ts';
 
 export const CLUSTER_SECRET = 'a-cluster-secret-of-more-than-32-characters';
 
@@ -91,6 +91,8 @@ export interface HttpNodesOptions {
 	relayLimits?: Partial<SocketRelayLimits>;
 	stageSocket?: (node: { id: string; cluster: ClusterHttp; keyRing: KeyRing }) => NonNullable<Parameters<typeof createTestApp>[0]>['stageSocket'];
 	handlers?: (id: string) => Partial<PeerHandlers>;
+	admissionOf?: (id: string) => TestAppOptions['admission'];
+	limitsOf?: (id: string) => TestAppOptions['limits'];
 }
 
 export interface HttpNodes {
@@ -138,6 +140,8 @@ export async function startHttpNodes(ids: readonly string[], options: HttpNodesO
 			node: { id, cluster, keyRing, handOff: { decide: () => state.seat, took: (from) => state.told.push(`took ${from}`), refused: (to) => state.told.push(`refused ${to}`) } },
 			...(options.ownUrls === true ? { publicUrl: () => origin.url } : {}),
 			...(stageSocket ? { stageSocket } : {}),
+			...defined('admission', options.admissionOf?.(id)),
+			...defined('limits', options.limitsOf?.(id)),
 			logLevel: 'debug',
 		});
 		origin.url = await test.app.listen({ host: '127.0.0.1', port: 0 });
@@ -174,3 +178,5 @@ export async function startHttpNodes(ids: readonly string[], options: HttpNodesO
 		},
 	};
 }
+
+const defined = <Name extends string, T>(name: Name, value: T | undefined) => (value === undefined ? {} : ({ [name]: value } as Record<Name, T>));

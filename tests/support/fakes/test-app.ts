@@ -9,9 +9,13 @@ import { KeyRing } from '../../../auth/key-ring.ts';
 import { TokenIssuer } from '../../../auth/token-issuer.ts';
 import { TokenVerifier } from '../../../auth/token-verifier.ts';
 import { type AppDeps, buildApp } from '../../../server/app.ts';
+import { fleetCapacityNow } from '../../../server/capacity/live-capacity.ts';
 import type { AppCluster, HandOff } from '../../../server/http/deps.ts';
+import { DomainError } from '../../../server/errors.ts';
 import { Metrics } from '../../../server/metrics/metrics.ts';
+import { Preflight } from '../../../server/preflight/preflight.ts';
 import { RoomDirectory } from '../../../server/rooms/room-directory.ts';
+import { ShareCards } from '../../../server/web/share/share-cards.ts';
 import { FakeClusterAdmin } from './fake-cluster-admin.ts';
 import { FakeEventHub } from './fake-event-hub.ts';
 import { FakeRoomMedia } from './fake-room-media.ts';
@@ -30,6 +34,10 @@ export interface TestAppOptions {
 	logLevel?: string;
 	publicUrl?: string | (() => string);
 	stageSocket?: AppDeps['stageSocket'];
+	admission?: AppDeps['admission'];
+	/** What an address and a token may begin; without, nothing is limited. */
+	limits?: AppDeps['config']['admission'];
+	overflow?: AppDeps['overflow'];
 	/** Of a node in a cluster: its name, its way to the others, and the signing keys they share. */
 	node?: { id: string; cluster: AppCluster; keyRing: KeyRing; handOff?: HandOff };
 }
@@ -79,6 +87,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 			},
 		}),
 	);
+	const shareCards = new ShareCards({ log });
 	const app = await buildApp({
 		config: {
 			http: {
@@ -86,6 +95,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 				...options.http,
 			},
 			turn: { urls: [], ttlSeconds: 3600, ...options.turn },
+			...(options.limits ? { admission: options.limits } : {}),
 		},
 		publicUrl: () => (typeof options.publicUrl === 'function' ? options.publicUrl() : (options.publicUrl ?? PUBLIC_URL)),
 		rooms, stages, media, events, verifier, issuer, keyRing, store, log, now, randomId,
@@ -100,8 +110,19 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 			processMetrics: false,
 		}),
 		clusterAdmin,
+		capacity: () => fleetCapacityNow(clusterAdmin.nodes(), 60, state.nowMs),
+		preflight: new Preflight({
+			nodes: () => clusterAdmin.nodes(),
+			ask: (nodeId) => Promise.reject(new DomainError('peer_unreachable', `Node ${nodeId} does not answer`)),
+			largePackingMs: 60,
+			packsUnderPressure: true,
+			now,
+		}),
+		shareCards,
 		...(node ? { cluster: node.cluster } : {}),
 		...(node?.handOff ? { handOff: node.handOff } : {}),
+		...(options.admission ? { admission: options.admission } : {}),
+		...(options.overflow ? { overflow: options.overflow } : {}),
 		...(options.stageSocket ? { stageSocket: options.stageSocket } : {}),
 	});
 	return {
@@ -112,6 +133,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 		},
 		async close() {
 			await app.close();
+			shareCards.close();
 			await rm(dir, { recursive: true, force: true });
 		},
 	};
