@@ -1,6 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+
+const CHRT = '/usr/bin/chrt';
 
 /** A process of the benchmark: messages out, messages in, waited for by kind. It ends with the benchmark at the latest. */
 export class Child<Out extends { kind: string }, In extends { kind: string }> {
@@ -8,14 +11,16 @@ export class Child<Out extends { kind: string }, In extends { kind: string }> {
 	readonly #messages = new EventEmitter();
 	readonly #name: string;
 
-	static start<Out extends { kind: string }, In extends { kind: string }>(file: string, args: readonly string[] = []): Child<Out, In> {
-		return new Child<Out, In>(file, args);
+	/** @param yields whether it takes only processor time that nobody else wants (chrt's "idle"), where that can be had */
+	static start<Out extends { kind: string }, In extends { kind: string }>(file: string, args: readonly string[] = [], yields = false): Child<Out, In> {
+		return new Child<Out, In>(file, args, yields);
 	}
 
-	private constructor(file: string, args: readonly string[]) {
+	private constructor(file: string, args: readonly string[], yields: boolean) {
 		this.#name = file;
 		this.#messages.setMaxListeners(0);
-		this.#process = fork(path.join(import.meta.dirname, file), args, { execArgv: [], serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+		const program = yields && existsSync(CHRT) ? { execPath: CHRT, execArgv: ['--idle', '0', process.execPath] } : { execArgv: [] };
+		this.#process = fork(path.join(import.meta.dirname, file), args, { ...program, serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 		this.#process.on('message', (message: In) => this.#messages.emit(message.kind, message));
 		this.#process.once('exit', (code, signal) => this.#messages.emit('error', new Error(`${file} ended (code ${code}, signal ${signal})`)));
 		this.#messages.on('error', () => undefined); // Whoever waits gets it; else it was meant to end.

@@ -43,7 +43,7 @@ export interface JoinQueueOptions {
 	random: () => number;
 	/** The other nodes of the cluster, all together. Default: there are none. */
 	others?: () => FleetPace;
-	/** How late this node's own event loop is (99th percentile of the last second). Default: never. */
+	/** How late this node's own event loop is at this moment. Default: never. */
 	lagMs?: () => number;
 }
 
@@ -94,7 +94,7 @@ const LEAST_SPREAD_MS: Record<RefusalReason, number> = { full: 10_000, paced: 1_
 /** Nobody is asked to wait longer without a word, however many there are. */
 const MAX_SPREAD_MS = 60_000;
 /** From here on the stage on this node suffers, if it is listeners that keep the node busy. */
-const LAGGING_MS = 150;
+const LAGGING_MS = 250;
 const MANY_ARRIVALS_PER_SECOND = 50;
 
 /**

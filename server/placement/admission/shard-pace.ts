@@ -34,6 +34,11 @@ const ALONE_FACTOR = 1.5;
 /** Below this part of the target one more at once is tried. */
 const EASE = 0.9;
 const FIRST_LIMIT = 8;
+/**
+ * So many at once are some 15 ms of work. Where they take longer while the shard does not even use its processor, it is not for
+ * each other that they wait, but for processors that others use: fewer at once would not be served sooner.
+ */
+const IDLE_LIMIT = 16;
 /** A shard of which nothing is known yet: about a third of what one core bears. */
 const CAREFUL_PER_SECOND = 150;
 /** What is measured is folded into the average after so long, with this time constant. */
@@ -42,12 +47,14 @@ const AVERAGE_MS = 500;
 
 /** From here on those who listen hear it: a packet of 60 ms comes so late that the next one meets it. */
 const STRAINED = { lagMs: 80, cpuRatio: 0.95 };
+/** Below this part of a core it is others who keep a late shard from its processor. */
+const OWN_DOING_RATIO = 0.6;
 const AT_EASE = { lagMs: 40, cpuRatio: 0.85 };
 /** Multiplicative decrease and increase of the rate, each second. */
 const RATE_DOWN = 0.8;
 const RATE_UP = 1.25;
 /** A shard that is never asked never shows that it is well again. */
-const LEAST_PER_SECOND = 10;
+const LEAST_PER_SECOND = 40;
 /** So much of the rate may come at once. */
 const BURST_S = 0.05;
 
@@ -76,6 +83,8 @@ export class ShardPace {
 	/** Since the last word of the shard's strain. */
 	#begun = 0;
 	#strained = false;
+	/** It has taken joins for a second and was not busy with them. */
+	#idle = false;
 	#rate = Infinity;
 	#tokens = 0;
 	#tokensAtMs = 0;
@@ -147,7 +156,11 @@ export class ShardPace {
 		const begun = this.#begun;
 		this.#begun = 0;
 		this.#measureFull();
-		this.#strained = cpuRatio > STRAINED.cpuRatio || eventLoopLagMs > STRAINED.lagMs;
+		this.#idle = begun > 0 && cpuRatio < OWN_DOING_RATIO;
+		if (this.#idle) {
+			this.#limit = Math.max(this.#limit, Math.min(IDLE_LIMIT, this.#maxUnderWay));
+		}
+		this.#strained = cpuRatio > STRAINED.cpuRatio || (eventLoopLagMs > STRAINED.lagMs && cpuRatio > OWN_DOING_RATIO);
 		if (this.#strained) {
 			// Where no joins came it is the listeners who strain it: it starts with half of what it could, and sees.
 			const next = begun > 0 ? Math.min(this.#rate, begun) * RATE_DOWN : Math.min(this.#rate, this.#measuredPerSecond / 2);
@@ -179,6 +192,7 @@ export class ShardPace {
 		this.#doneWhileFull = 0;
 		this.#begun = 0;
 		this.#strained = false;
+		this.#idle = false;
 		this.#rate = Infinity;
 	}
 
@@ -213,7 +227,7 @@ export class ShardPace {
 		this.#aloneMs = Math.min(this.#aloneMs, meanMs);
 		const targetMs = Math.max(TARGET_MS, ALONE_FACTOR * this.#aloneMs);
 		if (meanMs > targetMs) {
-			this.#shrink(Math.max(0.5, targetMs / meanMs));
+			this.#shrink(Math.max(0.5, targetMs / meanMs), this.#idle ? IDLE_LIMIT : 1);
 		} else if (round.full && !round.shrunk && meanMs < EASE * targetMs) {
 			this.#limit = Math.min(this.#maxUnderWay, this.#limit + 1);
 		}
@@ -221,9 +235,9 @@ export class ShardPace {
 	}
 
 	/** Once a round at most: all that were under way together tell of the same jam. */
-	#shrink(factor: number): void {
+	#shrink(factor: number, least = 1): void {
 		if (!this.#round.shrunk) {
-			this.#limit = Math.max(1, this.#limit * factor);
+			this.#limit = Math.max(Math.min(least, this.#limit), this.#limit * factor);
 		}
 		this.#newRound();
 		this.#round.shrunk = true;

@@ -27,7 +27,7 @@ who else
   --speaker-at S       one more, who gets on stage so late in the storm
   --speech HOW         natural, or constant: with no pauses, so that first audio is never a talker's (natural)
 this program
-  --generators N       processes for the storm                        (by cores)
+  --generators N       processes for the storm                        (one for 600 listeners, at most one a core)
   --bind ADDRESS       own address for media                          (by the server's)
   --seed N             of everything random                           (1)
   --max-failed N       end with 0 when no more than these failed      (0)

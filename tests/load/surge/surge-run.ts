@@ -32,7 +32,8 @@ export interface SurgeHooks {
 
 type GeneratorChild = Child<ToGenerator, FromGenerator>;
 
-const LISTENERS_PER_GENERATOR = 400;
+/** More processes cost more: packets of one burst are taken together by those in one process. */
+const LISTENERS_PER_GENERATOR = 600;
 /** How incumbents come, long before the storm. */
 const CALM_JOINS_PER_SECOND = 25;
 const SETTLE_MS = 1_000;
@@ -161,7 +162,7 @@ export class SurgeRun {
 	}
 
 	async #start(plan: GeneratorPlan): Promise<GeneratorChild> {
-		const child: GeneratorChild = Child.start('surge/generator.ts');
+		const child: GeneratorChild = Child.start('surge/generator.ts', [], true);
 		const source = this.#groups.push({ group: plan.group, child });
 		child.on('tick', ({ tick: told, heard }) => {
 			const tick = { ...told, source };
