@@ -124,6 +124,24 @@ describe('the pace of a shard', () => {
 		expect(test.run(5)).toBeGreaterThan(500);
 	});
 
+	it('is not held to fewer at once by others who use its processor', () => {
+		// 1 ms of work, and 100 ms of waiting for a processor with each join: the shard itself says that it hardly works.
+		const { pace, clock } = setUp({ workMs: 1 });
+		let joined = 0;
+		for (let second = 0; second < 30; second++) {
+			for (let step = 0; step < 10; step++) {
+				const joins: JoinUnderWay[] = [];
+				while (pace.hasRoom && pace.underWay < 32) joins.push(pace.begin());
+				for (const join of joins) join.asked();
+				clock.advance(100);
+				for (const join of joins) join.done('joined');
+				joined += second >= 10 ? joins.length : 0;
+			}
+			pace.strain({ cpuRatio: 0.2, eventLoopLagMs: 120 });
+		}
+		expect(joined / 20).toBeGreaterThanOrEqual(160);
+	});
+
 	it('begins with half when listeners alone strain the shard', () => {
 		const { pace } = setUp({ workMs: 1 });
 		for (let second = 0; second < 10; second++) pace.strain({ cpuRatio: 0.99, eventLoopLagMs: 20 });
