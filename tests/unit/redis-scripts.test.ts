@@ -13,7 +13,7 @@ const SCRIPTS = FILES.filter((file) => /-\d\.lua$/.test(file));
 
 /** Commands that may be used, with the version of Redis that has them in the form in which they are used. Valkey has all of them: it began as Redis 7.2. */
 const ALLOWED: Readonly<Record<string, string>> = {
-	DEL: '1.0', EXISTS: '1.0', GET: '1.0', SET: '2.6.12', PING: '1.0', PUBLISH: '2.0', TIME: '2.6', PEXPIRE: '2.6', PTTL: '2.6', EXPIRE: '1.0',
+	DEL: '1.0', EXISTS: '1.0', GET: '1.0', SET: '2.6.12', PING: '1.0', PUBLISH: '2.0', TIME: '2.6', PEXPIRE: '2.6', PTTL: '2.6', EXPIRE: '1.0', INFO: '1.0',
 	HGET: '2.0', HSET: '4.0', HSETNX: '2.0', HDEL: '2.0', HMGET: '2.0', HGETALL: '2.0', HKEYS: '2.0', HVALS: '2.0', HLEN: '2.0', HEXISTS: '2.0', HINCRBY: '2.0', HSCAN: '2.8',
 	ZADD: '1.2', ZREM: '1.2', ZRANGEBYLEX: '2.8.9', INCR: '1.0', INCRBY: '1.0',
 };
