@@ -41,8 +41,6 @@ interface Downstream {
 
 /** A link or a place in the tree that nobody renews for this long is given up. */
 const LEASE_MS = 15_000;
-const RAISED_AT_ONCE = 4;
-const RAISE_EVERY_MS = 5_000;
 
 /**
  * One room's media on this node: the edges that its listeners here hang on and, at the room's home, the origin with
@@ -61,7 +59,6 @@ export class RoomProgramme {
 	readonly #waiting = new Map<string, EdgeRef>();
 	/** Whether all have heard of this home. */
 	#isKnown = false;
-	#raisedAtMs = -Infinity;
 	#closed = false;
 
 	constructor(options: RoomProgrammeOptions) {
@@ -231,14 +228,8 @@ export class RoomProgramme {
 			}
 		}
 		const orphans = this.#tree.expire(nowMs, LEASE_MS);
-		// What leaves and deaths have left further down than need be comes up again, a few at a time: each is a new link.
-		const raised = nowMs - this.#raisedAtMs > RAISE_EVERY_MS ? this.#tree.tooDeep().slice(0, RAISED_AT_ONCE) : [];
-		if (raised.length > 0) {
-			this.#raisedAtMs = nowMs;
-		}
-		const toLink = [...orphans, ...raised];
-		if (toLink.length > 0) {
-			this.#options.onRelink(toLink);
+		if (orphans.length > 0) {
+			this.#options.onRelink(orphans);
 		}
 	}
 
