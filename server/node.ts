@@ -18,6 +18,7 @@ import { RedisConnection } from './cluster/redis/redis-connection.ts';
 import { RedisSharedKeyStore } from './cluster/shared-keys/redis-shared-key-store.ts';
 import { firstKeys } from './cluster/shared-keys/shared-keys.ts';
 import { assembleNode, LateFacts, type NodeParts } from './node-parts.ts';
+import { sendingHalves } from './placement/fan-out-tree.ts';
 import { mediaAddresses } from './programme/media-addresses.ts';
 import type { Programmes } from './programme/programmes.ts';
 import type { RoomDirectory } from './rooms/room-directory.ts';
@@ -97,7 +98,7 @@ export class RostrumNode {
 				...config.sfu,
 				listenAddresses: mediaAddresses(config.sfu, interfaces),
 				...(membership && { linkAddress: link, nodeSilenceMs: NODE_SILENCE_MS }),
-				maxDownstreams: config.cluster.maxFanOut,
+				maxDownstreams: sendingHalves(config.cluster.maxFanOut),
 				log,
 			});
 			undo.push(() => supervisor.close('start failed', 0));

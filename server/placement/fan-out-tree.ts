@@ -47,6 +47,13 @@ interface Place {
 const DEFAULT_FAN_OUT = 32;
 
 /**
+ * Sending halves of links that a shard may have at one place, when the book gives away `maxFanOut`. An edge that moves has
+ * its new link before it lets go of the old one, and one that a cut cable separates cannot let go of it at all, until
+ * nobody renews it: whoever gets its room in the book must not be refused by the shard meanwhile.
+ */
+export const sendingHalves = (maxFanOut: number): number => 2 * maxFanOut;
+
+/**
  * Which edge of one room hangs on which, kept at the room's home. The origin takes edges until it has `maxFanOut`, then
  * those nearest to it do: with a fan-out of 32, a thousand shards are two links away. Each method leaves a forest: one
  * tree below the origin, and floating ones whose uppermost edge lost its upstream and has not asked for another yet.
@@ -115,6 +122,20 @@ export class FanOutTree {
 	/** A node is gone with all its edges. @returns edges on other nodes that hung on them */
 	detachNode(nodeId: string): EdgeRef[] {
 		return this.#remove([...this.#places.values()].filter(({ ref }) => ref.nodeId === nodeId));
+	}
+
+	/**
+	 * The home's own node hears nothing from this one, so that one most likely hears nothing from the home either: what it has
+	 * straight from the home floats, and its room there is for others. Those edges look for another way by themselves, or say
+	 * with their next renewal that they are well.
+	 */
+	cutOff(nodeId: string): void {
+		const home = this.#root.ref.nodeId;
+		for (const place of this.#places.values()) {
+			if (place.ref.nodeId === nodeId && nodeId !== home && place.parent?.ref.nodeId === home) {
+				this.#hang(place, undefined);
+			}
+		}
 	}
 
 	/** The edge was heard of. */

@@ -135,6 +135,10 @@ export class RoomProgramme {
 			this.#waiting.set(`${edge.nodeId}.${edge.shard}`, edge);
 			throw new DomainError('upstream_unavailable', 'This room has no origin at the moment.', { retryAfterSeconds: 1 });
 		}
+		if (edge.nodeId === this.#options.broker.nodeId) {
+			// Whoever hangs on a node that was cut off is told nothing but silence, and could fill every place there is.
+			avoid.forEach(({ nodeId }) => this.#tree.cutOff(nodeId));
+		}
 		const upstream = this.#tree.attach(edge, avoid);
 		this.#tree.touch(edge, performance.now());
 		if (!upstream) {

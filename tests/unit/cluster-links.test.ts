@@ -369,11 +369,12 @@ describe('a link that cannot be made', () => {
 
 	it('leaves no sending half behind when the shard took too long and the word to close it was lost', async () => {
 		const fates: Fate['outcome'][] = [];
+		let lostWords = 2; // Of the two links that fail; whoever moves on afterwards says so and is heard.
 		const fleet = start({
 			roles: ['stage', 'listener'],
 			maxFanOut: 3,
 			fate: (name) => ({ afterMs: 1, outcome: name === 'downstream.create' ? (fates.shift() ?? 'answered') : 'answered' }),
-			passage: (name) => ({ afterMs: 1, outcome: name === 'closeDownstream' ? 'lost' : 'arrives' }),
+			passage: (name) => ({ afterMs: 1, outcome: name === 'closeDownstream' && lostWords-- > 0 ? 'lost' : 'arrives' }),
 		});
 		fleet.openRoom(ROOM, 0);
 		await vi.advanceTimersByTimeAsync(1_000);
@@ -498,5 +499,25 @@ describe('a node that cannot reach the home', () => {
 		expect(deaf(fleet)).toEqual([]);
 		await vi.advanceTimersByTimeAsync(60_000);
 		expect(deaf(fleet)).toEqual([]);
+	});
+
+	it('gets the programme back although everybody, the home too, hangs on its own edges', async () => {
+		const fleet = start({ nodes: 3 });
+		fleet.openRoom(ROOM, 0);
+		await vi.advanceTimersByTimeAsync(1_000); // All have heard where it lives.
+		// Two links may begin at the origin, and this node has them both.
+		for (const index of [1, 1, 2, 2, 0, 0]) {
+			void fleet.node(index).programmes.listen(ROOM, 'offer');
+			await vi.advanceTimersByTimeAsync(50);
+		}
+		expect(fleet.node(0).programmes.programmeOf(ROOM.id)?.tree.children({ nodeId: 'n0', shard: 'origin' }).map(({ nodeId }) => nodeId)).toEqual(['n1', 'n1']);
+		fleet.network.cut('n0', 'n1');
+		await vi.advanceTimersByTimeAsync(3_000);
+		expect(deaf(fleet)).toEqual([]);
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(deaf(fleet)).toEqual([]);
+		fleet.network.heal();
+		await vi.advanceTimersByTimeAsync(30_000);
+		expect(fleet.troubles(ROOM.id)).toEqual([]);
 	});
 });

@@ -100,6 +100,20 @@ describe('the fan-out tree', () => {
 		expect(tree.detachNode('gone')).toEqual([]);
 	});
 
+	it('gives away the room of a node that the home’s own cannot hear, which says itself when it is well', () => {
+		const tree = new FanOutTree({ homeNodeId: 'home', maxFanOut: 2 });
+		const [far, further, own, behind] = [edge('far', 0), edge('far', 1), edge('home', 0), edge('n1', 0)] as const;
+		[far, further, own, behind].forEach((one) => tree.attach(one));
+		tree.cutOff('home');
+		expect(tree.depthOf(far)).toBe(1);
+		tree.cutOff('far');
+		expect([far, further].map((one) => tree.upstreamOf(one))).toEqual([undefined, undefined]);
+		expect(tree.attach(own, [{ nodeId: 'far' }])).toEqual(ORIGIN);
+		expect(tree.attachAs(far, ORIGIN)).toBe(true);
+		expect(tree.attachAs(further, ORIGIN)).toBe(false);
+		expect(tree.attach(further)).toEqual(far);
+	});
+
 	it('drops edges that were not heard of for long, counted from the first round', () => {
 		const tree = treeOf(4, 1);
 		expect(tree.expire(1_000, 100)).toEqual([]);
@@ -163,7 +177,7 @@ type Command =
 	| { do: 'attach'; edge: EdgeRef; avoid: AvoidRef[] }
 	| { do: 'attachAs'; edge: EdgeRef; upstream: UpstreamRef }
 	| { do: 'detach'; edge: EdgeRef }
-	| { do: 'detachNode'; nodeId: string }
+	| { do: 'detachNode' | 'cutOff'; nodeId: string }
 	| { do: 'touch'; edge: EdgeRef }
 	| { do: 'expire' };
 
@@ -175,7 +189,7 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
 	{ weight: 6, arbitrary: fc.record({ do: fc.constant('attach' as const), edge: anyEdge, avoid: fc.oneof({ weight: 3, arbitrary: fc.constant<AvoidRef[]>([]) }, fc.array(anyAvoid, { maxLength: 4 })) }) },
 	{ weight: 4, arbitrary: fc.record({ do: fc.constant('attachAs' as const), edge: anyEdge, upstream: anyUpstream }) },
 	{ weight: 2, arbitrary: fc.record({ do: fc.constant('detach' as const), edge: anyEdge }) },
-	{ weight: 1, arbitrary: fc.record({ do: fc.constant('detachNode' as const), nodeId: anyNode }) },
+	{ weight: 1, arbitrary: fc.record({ do: fc.constantFrom('detachNode' as const, 'cutOff' as const), nodeId: anyNode }) },
 	{ weight: 2, arbitrary: fc.record({ do: fc.constant('touch' as const), edge: anyEdge }) },
 	{ weight: 1, arbitrary: fc.record({ do: fc.constant('expire' as const) }) },
 );
@@ -239,6 +253,9 @@ describe('the fan-out tree, whatever happens', () => {
 							break;
 						case 'detachNode':
 							for (const orphan of tree.detachNode(command.nodeId)) expect(orphan.nodeId).not.toBe(command.nodeId);
+							break;
+						case 'cutOff':
+							tree.cutOff(command.nodeId);
 							break;
 						case 'touch':
 							tree.touch(command.edge, nowMs);

@@ -240,9 +240,14 @@ export class ClusterLinks implements LinkBroker {
 				throw error;
 			}
 			// A new one asks for its own upstream at the same time; whoever comes first, it has its place before others hang on it.
-			// One that has a place keeps it: it may hang on the very edge that asks, and nobody would tell it to move.
-			if (!programme.tree.upstreamOf(relay)) {
+			// One that leads to the origin keeps its place. One that does not hangs on the very edge that asks, or on another
+			// that was cut off, hears nothing but keep-alives, and would never look for a way round by itself.
+			if (programme.tree.depthOf(relay) === undefined) {
+				const hung = programme.tree.upstreamOf(relay) !== undefined;
 				await programme.findUpstream(relay, []);
+				if (hung) {
+					this.tellRelink(roomId, [relay]);
+				}
 			}
 			return programme.findUpstream(edge, avoid);
 		}

@@ -118,6 +118,7 @@ export async function runFault(fault: Fault, cluster: RostrumCluster, audience: 
 	await sleep(CALM_MS);
 	const calm = await audience.report();
 	const scene: Scene = { cluster, audience, home, others: [first, second, ...more], before: calm.listeners, tree: await treeOf(cluster, audience.room), note: (text) => notes.push(text) };
+	notes.push(`tree: ${[...scene.tree].map(([edge, upstream]) => `${edge} < ${upstream}`).join(', ')}; home ${home.name}`);
 	await audience.mark();
 	const struckAtMs = monotonicMs();
 	const struck = await fault.strike(scene);

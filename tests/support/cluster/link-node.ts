@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { RoomHome } from '../../../server/cluster/cluster-view.ts';
 import { ClusterLinks } from '../../../server/cluster/links/cluster-links.ts';
 import type { NodeReport } from '../../../server/cluster/node-report.ts';
+import { sendingHalves } from '../../../server/placement/fan-out-tree.ts';
 import { Programmes } from '../../../server/programme/programmes.ts';
 import type { Room } from '../../../server/rooms/room.ts';
 import type { ShardRole } from '../../../sfu/contract/media-types.ts';
@@ -36,7 +37,7 @@ export class LinkNode {
 
 	constructor({ nodeId, roles, maxFanOut, linkLingerMs, network, fate, log }: LinkNodeOptions) {
 		this.nodeId = nodeId;
-		this.supervisor = new FakeSupervisor(roles, fate, maxFanOut);
+		this.supervisor = new FakeSupervisor(roles, fate, sendingHalves(maxFanOut));
 		const homes = { epochOf: (roomId: string) => this.epochs.get(roomId) };
 		const view = {
 			nodeId,
