@@ -64,6 +64,9 @@ interface RoomEntry {
 	packing: Room['packingMs'];
 	/** Joins under way. */
 	joining: number;
+	/** Joins since the last count, and in the second before it: the count is that old. */
+	joined: number;
+	joinedBefore: number;
 }
 
 const COUNTS_MS = 1_000;
@@ -149,6 +152,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			}
 			const session = await this.#seat(room.id, entry, join, offer, packingMs, random);
 			outcome = 'joined';
+			this.#joined(entry);
 			return session;
 		} catch (error) {
 			const refusal = this.#rooms.get(room.id) === entry ? mediaError(error) : this.#over();
@@ -496,7 +500,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 				onOrigin: (rtpCapabilities) => this.emit('originReady', { roomId: room.id, rtpCapabilities }),
 				log: this.#log,
 			});
-			entry = { programme, packing: room.packingMs, joining: 0 };
+			entry = { programme, packing: room.packingMs, joining: 0, joined: 0, joinedBefore: 0 };
 			this.#rooms.set(room.id, entry);
 		}
 		return entry;
@@ -598,6 +602,8 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		this.#counts = this.#shards.counts();
 		this.#pressure.look(performance.now());
 		for (const entry of this.#rooms.values()) {
+			entry.joinedBefore = entry.joined;
+			entry.joined = 0;
 			this.#choosePacking(entry);
 		}
 		this.#shards.logTurnedAway();
@@ -611,10 +617,25 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		this.emit('counts');
 	}
 
-	#choosePacking({ programme, packing }: RoomEntry): void {
+	/** A surge fills a room between two counts: whoever comes then is not to be sent small packets first. */
+	#joined(entry: RoomEntry): void {
+		entry.joined++;
+		const { thresholdListeners, largeMs } = this.#options.autoPacking;
+		if (entry.packing === 'auto' && entry.programme.edges.packingMs !== largeMs && this.#crowd(entry) >= thresholdListeners) {
+			this.#choosePacking(entry);
+		}
+	}
+
+	/** In the whole cluster, with those who joined here since they were counted. */
+	#crowd({ programme, joined, joinedBefore }: RoomEntry): number {
+		return this.listenersIn(programme.roomId) + joined + joinedBefore;
+	}
+
+	#choosePacking(entry: RoomEntry): void {
+		const { programme, packing } = entry;
 		// Whoever chose a packing has reasons, such as listeners who take no other.
 		programme.edges.setPackingFloors(packing === 'auto' ? this.#pressure.floors : undefined);
-		programme.setPackingMs(choosePackingMs(packing, this.listenersIn(programme.roomId), programme.edges.packingMs, this.#options.autoPacking));
+		programme.setPackingMs(choosePackingMs(packing, this.#crowd(entry), programme.edges.packingMs, this.#options.autoPacking));
 	}
 }
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
+import { messagesOf, Outbox, type ShardMail } from '../contract/outbox.ts';
 import { SFU_ERRORS, SfuError, type SfuErrorCode } from '../contract/sfu-error.ts';
 import type {
 	ParamsOf,
@@ -47,6 +48,15 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 	readonly #log: Logger;
 	readonly #requestTimeoutMs: number;
 	readonly #pending = new Map<number, Pending>();
+	readonly #outbox = new Outbox((mail) => {
+		this.#child.send(mail, (error) => {
+			if (error) {
+				for (const message of messagesOf(mail)) {
+					this.#unsent(message, error);
+				}
+			}
+		});
+	});
 	#nextId = 1;
 	#state: 'starting' | 'ready' | 'gone' = 'starting';
 	#workerPid: number | undefined;
@@ -72,7 +82,11 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 			stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
 		});
 		this.#log = log.child({ shardPid: this.#child.pid });
-		this.#child.on('message', (message) => this.#onMessage(message as ShardMessage));
+		this.#child.on('message', (mail) => {
+			for (const message of messagesOf(mail as ShardMail)) {
+				this.#onMessage(message);
+			}
+		});
 		this.#child.once('exit', (code, signal) => this.#onGone(code, signal));
 		// Stays on: a second error without a listener would end the node.
 		this.#child.on('error', (error) => {
@@ -124,11 +138,7 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 				reject(new SfuError('shard_timeout', `the shard did not answer ${name} within ${this.#requestTimeoutMs} ms`));
 			}, this.#requestTimeoutMs);
 			this.#pending.set(id, { name, resolve: resolve as (result: unknown) => void, reject, timer });
-			this.#child.send({ kind: 'request', id, name, params } satisfies ShardMessage, (error) => {
-				if (error) {
-					this.#settle(id)?.reject(new SfuError('shard_gone', 'the shard cannot be reached', { cause: error }));
-				}
-			});
+			this.#outbox.post({ kind: 'request', id, name, params });
 		});
 	}
 
@@ -184,6 +194,12 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 			this.#stats = data as ShardStats;
 		}
 		this.emit('event', name, data);
+	}
+
+	#unsent(message: ShardMessage, error: Error): void {
+		if (message.kind === 'request') {
+			this.#settle(message.id)?.reject(new SfuError('shard_gone', 'the shard cannot be reached', { cause: error }));
+		}
 	}
 
 	#settle(id: number): Pending | undefined {
