@@ -3,7 +3,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const OUT = path.join(ROOT, 'tests/.out');
@@ -40,12 +39,8 @@ function check(title: string, command: string, args: string[]): void {
 	}
 }
 
-/** @param beside what runs meanwhile counts time: this run takes what processor time is left, and says what it has to say in the end */
-async function vitest(kind: Kind, more: string[], beside = false): Promise<void> {
-	const title = `\n== ${kind} tests (at ${elapsed()})`;
-	if (!beside) {
-		console.log(title);
-	}
+async function vitest(kind: Kind, more: string[]): Promise<void> {
+	console.log(`\n== ${kind} tests (at ${elapsed()})`);
 	const file = path.join(OUT, `${kind}.json`);
 	rmSync(file, { force: true });
 	const args = [
@@ -58,7 +53,7 @@ async function vitest(kind: Kind, more: string[], beside = false): Promise<void>
 		`--outputFile.json=${file}`,
 		...more,
 	];
-	const status = beside ? await runBeside(title, args) : await ended(spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' }));
+	const status = await ended(spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' }));
 	const report = readReport(file);
 	if (!report) {
 		console.error(`the ${kind} tests wrote no report; vitest ended with ${status}`);
@@ -87,13 +82,6 @@ async function vitest(kind: Kind, more: string[], beside = false): Promise<void>
 	}
 }
 
-async function runBeside(title: string, args: string[]): Promise<number | null> {
-	const child = spawn('nice', ['-n', '10', process.execPath, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-	const [status, out, err] = await Promise.all([ended(child), text(child.stdout), text(child.stderr)]);
-	console.log(`${title}\n${out}${err}`);
-	return status;
-}
-
 function ended(child: ReturnType<typeof spawn>): Promise<number | null> {
 	return new Promise((resolve) => child.once('error', () => resolve(null)).once('close', resolve));
 }
@@ -113,14 +101,9 @@ if (only === undefined) {
 	check('types in the browser', 'tsc', ['-p', 'server/web/browser']);
 	check('types of the browser tests', 'tsc', ['-p', 'tests/e2e']);
 	check('lint', 'oxlint', ['--type-aware']);
-	// Clusters wait more than they work: for hearts to beat, for leases to end.
-	const pure = (async () => {
-		await vitest('unit', [], true);
-		await vitest('contract', [], true);
-	})();
-	await Promise.all([vitest('cluster', []), pure]);
-	await vitest('integration', []);
-	await vitest('e2e', []);
+	for (const kind of KINDS) {
+		await vitest(kind, []);
+	}
 } else if (KINDS.some((kind) => kind === only)) {
 	await vitest(only as Kind, more);
 } else {
