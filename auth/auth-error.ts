@@ -8,6 +8,7 @@ export type AuthErrorCode =
 	| 'token_wrong_issuer'
 	| 'token_wrong_audience'
 	| 'token_expired'
+	| 'token_revoked'
 	| 'token_not_yet_valid'
 	| 'token_lives_too_long'
 	| 'token_bad_claims'

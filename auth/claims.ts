@@ -14,6 +14,8 @@ export interface Principal {
 	readonly roomId?: string;
 	readonly tokenId: string;
 	readonly issuer: string;
+	/** When the token was made, in seconds since the epoch; absent for the static admin token. */
+	readonly issuedAt?: number;
 	/** Seconds since the epoch; absent for the static admin token, which does not expire. */
 	readonly expiresAt?: number;
 }

@@ -80,6 +80,7 @@ export class ForeignIssuer {
 			// Over what is signed, for an ECDSA signature can be written in two ways.
 			tokenId: claims.jti ?? createHash('sha256').update(token.slice(0, token.lastIndexOf('.'))).digest('base64url').slice(0, 22),
 			issuer: config.issuer,
+			issuedAt: claims.iat,
 			expiresAt: claims.exp,
 		};
 	}

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { decodeJwt, SignJWT } from 'jose';
 import { AuthError } from './auth-error.ts';
 import type { ClusterKeys } from './cluster-keys.ts';
+import type { TokenHolder } from './token-holder.ts';
 import { verifyJwt } from './verify-jwt.ts';
 
 const AUDIENCE = 'rostrum:hand-off';
@@ -49,11 +50,14 @@ export class HandOffTickets {
 		this.#options = options;
 	}
 
-	/** @param nodeId the node that shall take the listener */
-	issue(roomId: string, nodeId: string): Promise<string> {
+	/**
+	 * @param nodeId the node that shall take the listener
+	 * @param holder with whose token the listener came, so that the session can be ended with it
+	 */
+	issue(roomId: string, nodeId: string, holder?: TokenHolder): Promise<string> {
 		const { keys, now, newId, nodeId: self } = this.#options;
 		const iat = Math.floor(now() / 1000);
-		return new SignJWT({ iss: self, sub: nodeId, aud: AUDIENCE, iat, exp: iat + TTL_SECONDS, jti: newId(), room: roomId })
+		return new SignJWT({ iss: self, sub: nodeId, aud: AUDIENCE, iat, exp: iat + TTL_SECONDS, jti: newId(), room: roomId, ...(holder && { who: holder.subject, tok: holder.token, at: holder.issuedAt }) })
 			.setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
 			.sign(keys.handOff);
 	}
@@ -61,12 +65,12 @@ export class HandOffTickets {
 	/**
 	 * Takes a ticket for a room on this node, and uses it up.
 	 *
-	 * @returns the node that made it, and the 32 hex digits of the session's id
+	 * @returns the node that made it, the 32 hex digits of the session's id, and with whose token the listener came, if with one
 	 * @throws HandOffError
 	 */
-	async redeem(ticket: string, roomId: string): Promise<{ from: string; random: string }> {
+	async redeem(ticket: string, roomId: string): Promise<{ from: string; random: string; holder?: TokenHolder }> {
 		const { keys, nodeId } = this.#options;
-		const { iss, sub, room, jti, exp } = await this.#read(ticket);
+		const { iss, sub, room, jti, exp, holder } = await this.#read(ticket);
 		if (sub !== nodeId) {
 			throw new HandOffError('other_node', 'The ticket is for another node');
 		}
@@ -74,10 +78,10 @@ export class HandOffTickets {
 			throw new HandOffError('other_room', 'The ticket is for another room');
 		}
 		this.#useUp(jti, exp);
-		return { from: iss, random: createHmac('sha256', keys.session).update(jti).digest('hex').slice(0, 32) };
+		return { from: iss, random: createHmac('sha256', keys.session).update(jti).digest('hex').slice(0, 32), ...(holder && { holder }) };
 	}
 
-	async #read(ticket: string): Promise<{ iss: string; sub: string; room: string; jti: string; exp: number }> {
+	async #read(ticket: string): Promise<{ iss: string; sub: string; room: string; jti: string; exp: number; holder: TokenHolder | undefined }> {
 		const malformed = (cause?: unknown) => new HandOffError('malformed', 'The ticket cannot be read', { cause });
 		if (ticket.length > MAX_TICKET_LENGTH) {
 			throw malformed();
@@ -93,7 +97,7 @@ export class HandOffTickets {
 		}
 		const { keys, now } = this.#options;
 		try {
-			const { iss, sub, room, jti, exp } = await verifyJwt(ticket, keys.handOff, {
+			const { iss, sub, room, jti, exp, who, tok, at } = await verifyJwt(ticket, keys.handOff, {
 				algorithms: ['HS256'],
 				issuer,
 				audience: AUDIENCE,
@@ -103,7 +107,8 @@ export class HandOffTickets {
 				nowSeconds: now() / 1000,
 			});
 			if (iss !== undefined && sub !== undefined && typeof room === 'string' && jti !== undefined && exp !== undefined) {
-				return { iss, sub, room, jti, exp };
+				const holder = typeof who === 'string' && typeof tok === 'string' && typeof at === 'number' ? { subject: who, token: tok, issuedAt: at } : undefined;
+				return { iss, sub, room, jti, exp, holder };
 			}
 		} catch (error) {
 			if (error instanceof AuthError && error.code === 'token_expired') {

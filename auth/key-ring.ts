@@ -105,6 +105,11 @@ export class KeyRing extends EventEmitter<KeyRingEvents> implements Verification
 		return this.#keys.findLast(({ createdAtMs }) => createdAtMs <= settledAtMs) ?? this.#keys[0] ?? newest;
 	}
 
+	/** All keys that are trusted, oldest first. */
+	get keys(): readonly Pick<SigningKey, 'kid' | 'createdAtMs'>[] {
+		return this.#keys;
+	}
+
 	/** Ids of all keys that are trusted, oldest first. */
 	get kids(): readonly string[] {
 		return this.#keys.map(({ kid }) => kid);

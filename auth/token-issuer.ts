@@ -14,6 +14,8 @@ export interface TokenIssuerOptions {
 	readonly maxTokenTtlSeconds: number;
 	/** A fresh unguessable id for each token (`jti`). */
 	readonly newId: () => string;
+	/** A person whose tokens were revoked can be given new ones: they say that they were made after this second. Default: nobody was. */
+	readonly revokedUntil?: ((subject: string, roomId: string | undefined) => number | undefined) | undefined;
 }
 
 export interface TokenRequest {
@@ -45,7 +47,7 @@ export class TokenIssuer {
 
 	/** @throws AuthError `token_lives_too_long`, or `token_bad_claims` for what the verifier would refuse. */
 	async issue({ role, roomId, subject, name, expiresInSeconds, nowSeconds }: TokenRequest): Promise<IssuedToken> {
-		const { keys, issuer, audience, tokenTtlSeconds, maxTokenTtlSeconds, newId } = this.#options;
+		const { keys, issuer, audience, tokenTtlSeconds, maxTokenTtlSeconds, newId, revokedUntil } = this.#options;
 		const lifeSeconds = expiresInSeconds ?? tokenTtlSeconds;
 		if (!Number.isInteger(lifeSeconds) || lifeSeconds < 1) {
 			throw new AuthError('token_bad_claims', 'A token lives for a whole number of seconds, at least 1.');
@@ -56,7 +58,8 @@ export class TokenIssuer {
 		if (subject.startsWith(FOREIGN_SUBJECT_PREFIX) || (subject === STATIC_ADMIN_SUBJECT && role !== 'admin')) {
 			throw new AuthError('token_bad_claims', 'This subject is reserved.');
 		}
-		const iat = Math.floor(nowSeconds);
+		// Time in tokens has whole seconds only, and the second of the revocation counts as before it.
+		const iat = Math.max(Math.floor(nowSeconds), (revokedUntil?.(subject, roomId) ?? -1) + 1);
 		const exp = iat + lifeSeconds;
 		const claims = parseOwnClaims({ sub: subject, iat, exp, jti: newId(), role, name, ...roomId === undefined ? {} : { room: roomId } });
 		const { kid, algorithm, privateKey } = keys.active;

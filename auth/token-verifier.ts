@@ -4,6 +4,7 @@ import { AuthError } from './auth-error.ts';
 import { parseOwnClaims, type Principal } from './claims.ts';
 import { ForeignIssuer } from './foreign-issuer.ts';
 import type { VerificationKeys } from './key-ring.ts';
+import type { Revocations } from './revocations.ts';
 import { StaticAdminToken } from './static-admin-token.ts';
 import { checkHeader, verifyJwt } from './verify-jwt.ts';
 
@@ -23,6 +24,8 @@ export interface TokenVerifierOptions {
 	readonly adminToken?: string | undefined;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;
+	/** Tokens that are not to be taken any more; absent: none. */
+	readonly revocations?: Pick<Revocations, 'refuse'> | undefined;
 }
 
 /** Turns a bearer token into a principal, or refuses it. Knows nothing of rooms: a room's policy and bans come after. */
@@ -54,13 +57,19 @@ export class TokenVerifier {
 		}
 		const { header, payload } = decode(bearer);
 		if (payload.iss === this.#options.issuer) {
-			return await this.#verifyOwn(bearer, header);
+			return this.#unlessRevoked(await this.#verifyOwn(bearer, header));
 		}
 		const foreign = typeof payload.iss === 'string' ? this.#foreign.get(payload.iss) : undefined;
 		if (foreign === undefined) {
 			throw new AuthError('token_wrong_issuer', 'The token comes from an issuer that is not known here.');
 		}
-		return await foreign.verify(bearer, header);
+		return this.#unlessRevoked(await foreign.verify(bearer, header));
+	}
+
+	/** Last of all, so that nobody learns of a token they cannot show. */
+	#unlessRevoked(principal: Principal): Principal {
+		this.#options.revocations?.refuse(principal);
+		return principal;
 	}
 
 	async #verifyOwn(token: string, header: ProtectedHeaderParameters): Promise<Principal> {
@@ -71,8 +80,8 @@ export class TokenVerifier {
 		if (key === undefined) {
 			throw new AuthError('token_unknown_key', 'The token was signed with a key that is not, or no longer, in use.');
 		}
-		const { sub, name, role, room, jti, exp } = parseOwnClaims(await verifyJwt(token, key, rules));
-		return { subject: sub, name, role, ...room === undefined ? {} : { roomId: room }, tokenId: jti, issuer, expiresAt: exp };
+		const { sub, name, role, room, jti, iat, exp } = parseOwnClaims(await verifyJwt(token, key, rules));
+		return { subject: sub, name, role, ...room === undefined ? {} : { roomId: room }, tokenId: jti, issuer, issuedAt: iat, expiresAt: exp };
 	}
 }
 

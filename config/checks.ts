@@ -52,6 +52,12 @@ const firstBad = (entries: readonly string[], isGood: (entry: string) => boolean
 
 export const checks: readonly Check[] = [
 	{
+		keys: ['recording.storage', 'recording.s3.bucket', 'recording.s3.accessKeyId', 'recording.s3.secretAccessKey'],
+		expected: 'with recording.storage s3 a bucket, and both parts of an access key or neither',
+		run: ({ recording: { storage, s3 } }) =>
+			storage !== 's3' ? undefined : s3.bucket === undefined ? 'no bucket' : (s3.accessKeyId === undefined) !== (s3.secretAccessKey === undefined) ? 'one part of an access key' : undefined,
+	},
+	{
 		keys: ['http.publicUrl'],
 		expected: 'a complete address such as https://rooms.example.org',
 		run: ({ http }) => http.publicUrl === undefined || URL.canParse(http.publicUrl) ? undefined : 'one that cannot be read',

@@ -24,6 +24,7 @@ export const parseVariable = (schema: AnnotatedSchema, text: string): unknown =>
 	}
 	switch (schema.type) {
 		case 'integer': return /^-?\d{1,15}$/.test(text) ? Number(text) : text;
+		case 'number': return /^-?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : text;
 		case 'boolean': return text === 'true' ? true : text === 'false' ? false : text;
 		case 'array':
 			if (schema.items?.type !== 'object') {

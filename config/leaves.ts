@@ -70,6 +70,7 @@ export const expectation = (schema: AnnotatedSchema): string => {
 	switch (schema.type) {
 		case 'boolean': return 'true or false';
 		case 'integer': return `a whole number from ${schema.minimum ?? '−∞'} to ${schema.maximum ?? '∞'}`;
+		case 'number': return `a number from ${schema.minimum ?? '−∞'} to ${schema.maximum ?? '∞'}`;
 		case 'string': return schema.maxLength === undefined ? 'text' : `text of ${schema.minLength ?? 0} to ${schema.maxLength} characters`;
 		case 'array': return schema.items?.type === 'object' ? 'a list of mappings' : 'a list';
 		default: return 'a mapping';

@@ -64,6 +64,10 @@ export const ConfigSchema = Type.Object({
 			description: 'Web origins whose pages may call the API; pages of the nodes of a cluster may in any case. Tokens travel in headers and never in cookies, so "*" gives nothing away. ' +
 				'Where nodes have public URLs of their own, pages of other sites need "*": after a 307 to another node browsers send "Origin: null".',
 		}),
+		embedOrigins: Type.Union([Type.Literal('*'), Type.Array(Type.String({ pattern: '^https?://(\\*\\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?$' }), { maxItems: 256 })], {
+			env: 'ROSTRUM_HTTP_EMBED_ORIGINS', default: [], expects: '"*" or a list of origins such as https://news.example.org or https://*.example.org',
+			description: 'Web origins whose pages may show the small player (`/embed/ROOM`, `/embed.js`) in a frame; none: nobody else’s. No other page of this server can be framed.',
+		}),
 		maxEventStreams: Type.Integer({
 			env: 'ROSTRUM_HTTP_MAX_EVENT_STREAMS', default: 20_000, minimum: 0, maximum: 1_000_000,
 			description: 'Event streams (SSE) this node holds open at once; further ones are refused with 503.',
@@ -205,7 +209,30 @@ export const ConfigSchema = Type.Object({
 		maxStageSize: Type.Integer({
 			env: 'ROSTRUM_ROOMS_MAX_STAGE_SIZE', default: 50, minimum: 1, maximum: 200, description: 'People on stage at most, hosts included.',
 		}),
+		maxHands: Type.Integer({
+			env: 'ROSTRUM_ROOMS_MAX_HANDS', default: 1000, minimum: 1, maximum: 10_000,
+			description: 'Hands that may be up at once in a room, open invitations with them.',
+		}),
 	}, { ...section, description: 'Rooms' }),
+
+	audience: Type.Object({
+		reactions: Type.Array(Type.String({ minLength: 1, maxLength: 32, pattern: '^[^\\s\\x00-\\x1f<>"]+$' }), {
+			env: 'ROSTRUM_AUDIENCE_REACTIONS', default: ['👏', '❤️', '😂', '👍', '🔥', '🎉'], maxItems: 16, uniqueItems: true, expects: 'a list of emoji',
+			description: 'What listeners may react with, in the order in which it is offered; none: no reactions.',
+		}),
+		reactionsPerPerson: Type.Integer({
+			env: 'ROSTRUM_AUDIENCE_REACTIONS_PER_PERSON', default: 20, minimum: 1, maximum: 10_000,
+			description: 'Reactions one person may give in ten seconds.',
+		}),
+		guestsPerAddress: Type.Integer({
+			env: 'ROSTRUM_AUDIENCE_GUESTS_PER_ADDRESS', default: 300, minimum: 1, maximum: 1_000_000,
+			description: 'Guest tokens one address may ask for in ten seconds; `admission.unlimitedAddresses` have no limit here either. Many people can stand behind one address.',
+		}),
+		reportsPerPerson: Type.Integer({
+			env: 'ROSTRUM_AUDIENCE_REPORTS_PER_PERSON', default: 5, minimum: 1, maximum: 1000,
+			description: 'Problems one person may report in ten minutes.',
+		}),
+	}, { ...section, description: 'What listeners give back' }),
 
 	admission: Type.Object({
 		maxJoinsUnderWayPerShard: Type.Integer({
@@ -263,12 +290,100 @@ export const ConfigSchema = Type.Object({
 		}),
 	}, { ...section, description: 'HLS for those whom no shard can take' }),
 
+	webhooks: Type.Object({
+		allowPrivateAddresses: Type.Boolean({
+			env: 'ROSTRUM_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES', default: false,
+			description: 'Whether events may be sent to private, loopback and link-local addresses, and without TLS: for receivers in the same network. Whoever is admin can then make this server send requests there.',
+		}),
+		timeoutMs: Type.Integer({
+			env: 'ROSTRUM_WEBHOOKS_TIMEOUT_MS', default: 10_000, minimum: 100, maximum: 60_000,
+			description: 'How long a receiver may take to answer.',
+		}),
+		firstRetryMs: Type.Integer({
+			env: 'ROSTRUM_WEBHOOKS_FIRST_RETRY_MS', default: 10_000, minimum: 10, maximum: 3_600_000,
+			description: 'Longest pause after the first failed attempt; each further one is up to twice as long, up to six hours.',
+		}),
+		maxAttempts: Type.Integer({
+			env: 'ROSTRUM_WEBHOOKS_MAX_ATTEMPTS', default: 16, minimum: 1, maximum: 100,
+			description: 'Attempts to deliver an event before it is given up, until somebody retries it. The default goes on for about half a day.',
+		}),
+	}, { ...section, description: 'Telling other programs of events' }),
+
+	audit: Type.Object({
+		keepDays: Type.Integer({
+			env: 'ROSTRUM_AUDIT_KEEP_DAYS', default: 400, minimum: 1, maximum: 36_500,
+			description: 'How long the log of who did what is kept on each node.',
+		}),
+	}, { ...section, description: 'The log of privileged acts' }),
+
+	recording: Type.Object({
+		enabled: Type.Boolean({
+			env: 'ROSTRUM_RECORDING_ENABLED', default: true,
+			description: 'Whether hosts may record. Needs ffmpeg on the nodes that rooms live on, to mix what was recorded.',
+		}),
+		ffmpegPath: Type.String({
+			env: 'ROSTRUM_RECORDING_FFMPEG_PATH', default: 'ffmpeg', minLength: 1, maxLength: 1024,
+			description: 'The ffmpeg program: a path, or a name to look for in PATH.',
+		}),
+		opusKbps: Type.Integer({
+			env: 'ROSTRUM_RECORDING_OPUS_KBPS', default: 48, minimum: 16, maximum: 256, description: 'Of the replay in Opus, mono.',
+		}),
+		aacKbps: Type.Integer({
+			env: 'ROSTRUM_RECORDING_AAC_KBPS', default: 80, minimum: 24, maximum: 320, description: 'Of the replay in AAC, mono.',
+		}),
+		keepDays: Type.Integer({
+			env: 'ROSTRUM_RECORDING_KEEP_DAYS', default: 90, minimum: 0, maximum: 36_500,
+			description: 'How long recordings are kept before they are deleted; 0: until somebody deletes them.',
+		}),
+		maxHours: Type.Integer({
+			env: 'ROSTRUM_RECORDING_MAX_HOURS', default: 24, minimum: 1, maximum: 168,
+			description: 'A recording that nobody stops ends after so long.',
+		}),
+		storage: Type.Enum(['disk', 's3'], {
+			env: 'ROSTRUM_RECORDING_STORAGE', default: 'disk',
+			description: 'Where finished recordings are kept: in the data folder of the node that finished them, or in a bucket of an S3-compatible service. What is being recorded is on disk in any case.',
+		}),
+		s3: Type.Object({
+			endpoint: Type.Optional(Type.String({
+				env: 'ROSTRUM_RECORDING_S3_ENDPOINT', pattern: '^https?://[^\\s/?#@]+(/[^\\s?#]*)?$', maxLength: 2048, expects: 'an http:// or https:// address',
+				defaultFrom: 'the one of AWS for the region', examples: ['https://s3.example.org'], description: 'Address of the service.',
+			})),
+			region: Type.String({
+				env: 'ROSTRUM_RECORDING_S3_REGION', default: 'us-east-1', minLength: 1, maxLength: 64, description: 'Its region; services that have none take any.',
+			}),
+			bucket: Type.Optional(Type.String({
+				env: 'ROSTRUM_RECORDING_S3_BUCKET', pattern: '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$', expects: 'a name of 3 to 63 lower-case letters, digits, dots and dashes',
+				defaultFrom: 'none', examples: ['recordings'], description: 'The bucket, which must be there.',
+			})),
+			prefix: Type.String({
+				env: 'ROSTRUM_RECORDING_S3_PREFIX', default: 'recordings/', pattern: '^([A-Za-z0-9._-]+/)*$', maxLength: 256, expects: 'nothing, or folder names that end in /',
+				description: 'What the names of all objects begin with.',
+			}),
+			accessKeyId: Type.Optional(Type.String({
+				env: 'ROSTRUM_RECORDING_S3_ACCESS_KEY_ID', minLength: 1, maxLength: 256, defaultFrom: 'where the AWS SDK looks for it', examples: ['CHANGE'],
+				description: 'Name of the access key.',
+			})),
+			secretAccessKey: Type.Optional(Type.String({
+				env: 'ROSTRUM_RECORDING_S3_SECRET_ACCESS_KEY', secret: true, minLength: 1, maxLength: 512, defaultFrom: 'where the AWS SDK looks for it', examples: ['CHANGE'],
+				description: 'The access key itself.',
+			})),
+			pathStyle: Type.Boolean({
+				env: 'ROSTRUM_RECORDING_S3_PATH_STYLE', default: true,
+				description: 'Whether the bucket stands in the path of addresses (most services besides AWS) or in the host name.',
+			}),
+		}, { ...section, description: 'Bucket for recordings' }),
+	}, { ...section, description: 'Recordings and replay' }),
+
 	doors: Type.Object({
 		prewarmMs: Type.Integer({
 			env: 'ROSTRUM_DOORS_PREWARM_MS', default: 60_000, minimum: 0, maximum: 3_600_000,
 			description: 'How long before the doors open a room with `expectedListeners` gets its edges and links on the shards it will need.',
 		}),
-	}, { ...section, description: 'Before an event' }),
+		endWarningMs: Type.Integer({
+			env: 'ROSTRUM_DOORS_END_WARNING_MS', default: 300_000, minimum: 0, maximum: 3_600_000,
+			description: 'How long before a room ends by itself (`endsAt`, `maxDurationMinutes`) people in it are told; a host can put it off.',
+		}),
+	}, { ...section, description: 'What rooms do by their plan' }),
 
 	turn: Type.Object({
 		urls: Type.Array(Type.String({ pattern: '^(stuns?|turns?):[^\\s?]+(\\?transport=(udp|tcp))?$', maxLength: 512 }), {
@@ -286,6 +401,45 @@ export const ConfigSchema = Type.Object({
 			description: 'How long TURN credentials are good for; longer than the longest event.',
 		}),
 	}, { ...section, description: 'TURN' }),
+
+	quality: Type.Object({
+		sampleRatio: Type.Number({
+			env: 'ROSTRUM_QUALITY_SAMPLE_RATIO', default: 0.1, minimum: 0, maximum: 1,
+			description: 'Part of the listeners whose pages tell now and then how well they hear (counts alone, nothing about who they are); 0: nobody is asked.',
+		}),
+		maxReporters: Type.Integer({
+			env: 'ROSTRUM_QUALITY_MAX_REPORTERS', default: 500, minimum: 1, maximum: 100_000,
+			description: 'Listeners of a node who tell so, at most: the more listen, the smaller the part that is asked.',
+		}),
+		intervalMs: Type.Integer({
+			env: 'ROSTRUM_QUALITY_INTERVAL_MS', default: 30_000, minimum: 1000, maximum: 600_000, description: 'Between two reports of one listener.',
+		}),
+		reportsPerAddress: Type.Integer({
+			env: 'ROSTRUM_QUALITY_REPORTS_PER_ADDRESS', default: 60, minimum: 1, maximum: 1_000_000,
+			description: 'Reports one address may send in ten seconds; `admission.unlimitedAddresses` have no limit here either.',
+		}),
+	}, { ...section, description: 'How well listeners hear, as they tell' }),
+
+	tracing: Type.Object({
+		endpoint: Type.Optional(Type.String({
+			env: 'ROSTRUM_TRACING_ENDPOINT', pattern: '^https?://[^\\s/?#@]+(/[^\\s?#]*)?$', maxLength: 2048,
+			expects: 'an http:// or https:// address without query', defaultFrom: 'none: tracing is off', examples: ['http://127.0.0.1:4318/v1/traces'],
+			description: 'Where traces are sent to: the whole address of an OpenTelemetry collector that takes OTLP over HTTP.',
+		})),
+		headers: Type.Array(Type.String({ pattern: '^[A-Za-z0-9_.-]{1,128}=[\\x20-\\x7e]{0,2048}$' }), {
+			env: 'ROSTRUM_TRACING_HEADERS', secret: true, default: [], maxItems: 16, expects: 'a list such as Authorization=Bearer CHANGE',
+			description: 'Headers that the collector asks for. Treated as a secret.',
+		}),
+		sampleRatio: Type.Number({
+			env: 'ROSTRUM_TRACING_SAMPLE_RATIO', default: 0.01, minimum: 0, maximum: 1,
+			description: 'Part of the requests that are traced; a request that another node passed on is traced if it was there.',
+		}),
+		continueIncoming: Type.Boolean({
+			env: 'ROSTRUM_TRACING_CONTINUE_INCOMING', default: false,
+			description: 'Whether the traceparent header of people’s requests counts, for a proxy of your own that begins traces. From anybody else it lets callers decide what is traced.',
+		}),
+		serviceName: Type.String({ env: 'ROSTRUM_TRACING_SERVICE_NAME', default: 'rostrum', minLength: 1, maxLength: 128, description: 'The `service.name` of the spans.' }),
+	}, { ...section, description: 'OpenTelemetry traces' }),
 
 	shutdown: Type.Object({
 		deadlineMs: Type.Integer({

@@ -3,9 +3,12 @@ import { BanList } from './http/ban-list.ts';
 import type { AppDeps } from './http/deps.ts';
 import { Links } from './http/links.ts';
 import { registerAtHome } from './http/plugins/at-home.ts';
+import { registerAudit } from './http/plugins/audit.ts';
 import { registerAuth } from './http/plugins/auth.ts';
+import { registerBanned } from './http/plugins/banned.ts';
 import { takeJson, takeText } from './http/plugins/bodies.ts';
 import { registerCors } from './http/plugins/cors.ts';
+import { registerEntityTags } from './http/plugins/entity-tags.ts';
 import { registerJoinLimits } from './http/plugins/join-limits.ts';
 import { registerDocs, registerOpenApi } from './http/plugins/openapi.ts';
 import { refuseBrokenHttp, registerProblems, sendFrameworkProblem } from './http/plugins/problems.ts';
@@ -14,9 +17,14 @@ import { makeRequestIds, registerRequestLog } from './http/plugins/request-log.t
 import { registerJoinMetrics, registerRequestMetrics } from './http/plugins/request-metrics.ts';
 import { registerSecurityHeaders } from './http/plugins/security-headers.ts';
 import { registerValidation } from './http/plugins/validation.ts';
+import { registerAudienceRoutes } from './http/routes/audience.ts';
+import { registerBanRoutes } from './http/routes/bans.ts';
+import { registerAuditRoutes } from './http/routes/audit.ts';
 import { registerCalendarRoutes } from './http/routes/calendar.ts';
 import { registerCapacityRoutes } from './http/routes/capacity.ts';
 import { registerEventRoutes } from './http/routes/events.ts';
+import { registerGuestRoutes } from './http/routes/guests.ts';
+import { registerHandRoutes } from './http/routes/hands.ts';
 import { registerHlsRoutes } from './http/routes/hls.ts';
 import { registerKeyRoutes } from './http/routes/keys.ts';
 import { registerListenRoutes } from './http/routes/listen.ts';
@@ -25,12 +33,19 @@ import { registerOperationRoutes } from './http/routes/operations.ts';
 import { registerParticipantRoutes } from './http/routes/participants.ts';
 import { registerPreflightRoutes } from './http/routes/preflight.ts';
 import { registerPublishRoutes } from './http/routes/publish.ts';
+import { registerQualityRoutes } from './http/routes/quality.ts';
+import { registerRecordingRoutes } from './http/routes/recordings.ts';
+import { registerReportRoutes } from './http/routes/reports.ts';
+import { registerRevocationRoutes } from './http/routes/revocations.ts';
 import { registerRoomStateRoutes } from './http/routes/room-state.ts';
 import { registerRoomRoutes } from './http/routes/rooms.ts';
 import { registerSessionRoutes } from './http/routes/sessions.ts';
 import { registerShareCardRoutes } from './http/routes/share-card.ts';
+import { registerStageRoutes } from './http/routes/stage.ts';
 import { registerTokenRoutes } from './http/routes/tokens.ts';
+import { registerWebhookRoutes } from './http/routes/webhooks.ts';
 import type { RouteContext } from './http/route-context.ts';
+import { registerRequestSpans } from './tracing/request-spans.ts';
 import { FRAGMENT_TYPE, MAX_SDP_BYTES, SDP_TYPE } from './http/session-http.ts';
 
 export type { AppDeps } from './http/deps.ts';
@@ -68,6 +83,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 	app.removeAllContentTypeParsers();
 	registerProblems(app);
 	registerValidation(app);
+	if (config.tracing?.endpoint !== undefined) registerRequestSpans(app, config.tracing.continueIncoming);
 	registerRequestLog(app);
 	registerRequestMetrics(app, deps.metrics);
 	registerSecurityHeaders(app);
@@ -94,23 +110,53 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 async function registerApi(api: FastifyInstance, context: RouteContext): Promise<void> {
 	const { readiness, metrics } = context.deps;
 	registerAuth(api, context.deps);
+	registerAudit(api, context.deps.audit);
+	registerBanned(api, context.bans);
 	registerAtHome(api, context.deps);
 	await api.register(async (json) => {
 		refuseWhenEnding(json, readiness);
 		takeJson(json);
+		registerEntityTags(json);
 		registerRoomRoutes(json, context);
 		registerRoomStateRoutes(json, context);
 		registerTokenRoutes(json, context);
 		registerKeyRoutes(json, context);
+		if (context.deps.revocations) registerRevocationRoutes(json, context, context.deps.revocations);
+		if (context.deps.audit) registerAuditRoutes(json, context, context.deps.audit);
+		if (context.deps.webhooks) registerWebhookRoutes(json, context, context.deps.webhooks);
 		if (context.deps.clusterAdmin) registerNodeRoutes(json, context, context.deps.clusterAdmin);
 		if (context.deps.capacity) registerCapacityRoutes(json, context.deps.capacity);
 		if (context.deps.preflight) registerPreflightRoutes(json, context, context.deps.preflight);
 		registerParticipantRoutes(json, context);
+		registerHandRoutes(json, context);
+		registerBanRoutes(json, context);
+		registerStageRoutes(json, context);
 		registerEventRoutes(json, context);
 		registerCalendarRoutes(json, context);
+		if (context.deps.audience) {
+			registerGuestRoutes(json, context, context.deps.audience);
+			registerAudienceRoutes(json, context, context.deps.audience);
+			registerReportRoutes(json, context, context.deps.audience);
+		}
 		if (context.deps.shareCards) registerShareCardRoutes(json, context, context.deps.shareCards);
 		if (context.deps.overflow) registerHlsRoutes(json, context, context.deps.overflow);
 	});
+	const { recordings } = context.deps;
+	if (recordings) {
+		await api.register(async (scope) => {
+			refuseWhenEnding(scope, readiness);
+			takeJson(scope);
+			await registerRecordingRoutes(scope, context, recordings);
+		});
+	}
+	const { quality } = metrics;
+	if (quality) {
+		await api.register(async (reports) => {
+			refuseWhenEnding(reports, readiness);
+			takeJson(reports);
+			await registerQualityRoutes(reports, context, quality);
+		});
+	}
 	await api.register(async (offers) => {
 		refuseWhenEnding(offers, readiness);
 		takeText(offers, SDP_TYPE, MAX_SDP_BYTES);

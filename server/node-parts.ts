@@ -1,8 +1,10 @@
 // Everything one node is made of, put together: the only place that knows all parts. Nothing listens and nothing beats yet.
 import { randomBytes, randomUUID } from 'node:crypto';
+import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { KeyRing } from '../auth/key-ring.ts';
+import { Revocations } from '../auth/revocations.ts';
 import { QueuePlaces } from '../auth/queue-place.ts';
 import { TokenIssuer } from '../auth/token-issuer.ts';
 import { TokenVerifier } from '../auth/token-verifier.ts';
@@ -10,6 +12,9 @@ import { type TurnCredentials, turnCredentials } from '../auth/turn-credentials.
 import type { Config } from '../config/schema.ts';
 import type { Supervisor } from '../sfu/supervisor/supervisor.ts';
 import { buildApp } from './app.ts';
+import { Audience } from './audience/audience.ts';
+import { CaptionLog } from './audience/caption-log.ts';
+import { ReportBook } from './audience/report-book.ts';
 import type { ClusterView } from './cluster/cluster-view.ts';
 import { DrainService } from './cluster/drain/drain-service.ts';
 import { MoveBoard } from './cluster/drain/move-board.ts';
@@ -25,6 +30,7 @@ import type { OwnReport } from './cluster/registry/node-registry.ts';
 import { RoomSync } from './cluster/room-sync.ts';
 import { monotonicClock } from './events/clock.ts';
 import { EventHub } from './events/event-hub.ts';
+import { AuditLog } from './audit/audit-log.ts';
 import { BanList } from './http/ban-list.ts';
 import { ClusterHttp } from './http/cluster-http.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -35,15 +41,21 @@ import { Prewarmer } from './programme/prewarmer.ts';
 import { NodeCapacity } from './preflight/node-capacity.ts';
 import { Programmes } from './programme/programmes.ts';
 import { RoomSeats } from './programme/seats/room-seats.ts';
+import { Recordings } from './recording/recordings.ts';
+import { S3Storage } from './recording/s3-storage.ts';
 import { Doors } from './rooms/doors.ts';
 import { RoomDirectory } from './rooms/room-directory.ts';
 import { readableRoomId } from './rooms/room-id.ts';
 import type { Room, RoomState } from './rooms/room.ts';
 import type { DiskRoomStore } from './rooms/store/disk-store.ts';
 import type { RoomStore } from './rooms/store/room-store.ts';
+import { LoneStageStore } from './stage/lone-stage-store.ts';
+import { AccessControl } from './sessions/access-control.ts';
 import { encodeEvent, STAGE_ENDINGS } from './stage/stage-connection.ts';
 import { registerStageSocket } from './stage/stage-socket.ts';
 import { StageService } from './stage/stage-service.ts';
+import { Happenings } from './webhooks/happenings.ts';
+import { Webhooks } from './webhooks/webhooks.ts';
 import { registerPages } from './web/pages.ts';
 import { linkPreviews } from './web/share/link-preview.ts';
 import { ShareCards } from './web/share/share-cards.ts';
@@ -78,6 +90,8 @@ export interface NodeParts {
 	homes: Homes;
 	/** Lets go of everything that was begun here. Idempotent. */
 	close: (reason: string) => void;
+	/** After the last request was answered: what they still needed. Idempotent. */
+	finish: () => Promise<void>;
 }
 
 /** A membership is made before the parts that it speaks of; until they are there, it has nothing to say. */
@@ -108,8 +122,9 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	const { auth, rooms: roomConfig, turn, cluster: clusterConfig } = config;
 	const closing: ((reason: string) => void)[] = [];
 	const store: RoomStore = membership?.store ?? replica;
-	const verifier = new TokenVerifier({ ...auth, keys: keyRing, adminToken: config.admin.token, now: Date.now });
-	const issuer = new TokenIssuer({ ...auth, keys: keyRing, newId: randomUUID });
+	const revoked = new Revocations();
+	const verifier = new TokenVerifier({ ...auth, keys: keyRing, adminToken: config.admin.token, revocations: revoked, now: Date.now });
+	const issuer = new TokenIssuer({ ...auth, keys: keyRing, revokedUntil: (subject, roomId) => revoked.revokedUntil(subject, roomId), newId: randomUUID });
 	const rooms = await RoomDirectory.create({ store, now: () => new Date(), randomId: () => readableRoomId(randomBytes), defaults: { voices: roomConfig.defaultVoices } });
 
 	const capacity = await NodeCapacity.open({
@@ -163,10 +178,35 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		log,
 	});
 	closing.push((reason) => programmes.close(reason));
-	const stages = StageService.create({
+	const access = await AccessControl.open({
+		index: revoked,
+		replica,
+		membership,
+		view,
+		peers,
+		media: programmes,
+		longestTokenSeconds: auth.maxTokenTtlSeconds + auth.clockToleranceSeconds,
+		now: Date.now,
+		newId: randomUUID,
+		schedule,
+		log,
+	});
+	const audit = await AuditLog.open({ dir: path.join(config.dataDir, 'audit'), nodeId, keepMs: config.audit.keepDays * 86_400_000, view, peers, now: Date.now, log: log.child({ part: 'audit' }) });
+	const webhooks = await Webhooks.open({
+		config: config.webhooks, dataDir: config.dataDir, nodeId, records: access.webhooks, view, peers, now: Date.now, random: Math.random, newId: randomUUID, schedule,
+		log: log.child({ part: 'webhooks' }),
+	});
+	const loneStages = membership ? undefined : await LoneStageStore.open({ replica, rooms, schedule });
+	closing.push(() => loneStages?.close());
+	const stages: StageService = StageService.create({
 		rooms,
 		store,
-		...(membership && { homes, stageStore: membership.store, alternates: () => otherUrls(view) }),
+		...(membership ? { homes, stageStore: membership.store, alternates: () => otherUrls(view) } : { stageStore: loneStages! }),
+		maxHands: roomConfig.maxHands,
+		onBanned: (roomId, subject) => {
+			bans.forget(roomId);
+			void access.owners.end({ subject, room: roomId }, 'banned');
+		},
 		media: programmes,
 		now: () => new Date(),
 		randomId: randomUUID,
@@ -187,7 +227,10 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	const moves = new MoveBoard({ view, namesNode: membership !== undefined, own: () => drain.moving });
 	drain.on('changed', () => moves.refresh());
 	view.on('beat', () => moves.refresh());
-	const events = EventHub.create({ rooms, stages, media: programmes, moves, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
+	const audience = Audience.create({ reactions: config.audience.reactions, captions: new CaptionLog({ now: Date.now }), rooms, view, homes, peers, clock: monotonicClock, randomId: randomUUID, log: log.child({ part: 'audience' }) });
+	closing.push(() => audience.close());
+	const reports = await ReportBook.open({ file: path.join(config.dataDir, 'reports.jsonl'), view, peers, now: Date.now, newId: randomUUID, log: log.child({ part: 'reports' }) });
+	const events = EventHub.create({ rooms, stages, media: programmes, moves, audience, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
 	closing.push((reason) => events.close(reason));
 	const overflow = Overflow.create({
 		config: config.overflow,
@@ -201,9 +244,28 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		now: Date.now,
 		randomId: randomUUID,
 		schedule,
+		onStarted: (roomId) => happenings.overflowStarted(roomId),
 		log,
 	});
 	closing.push(() => overflow.close());
+	const recordings = Recordings.create({
+		config: config.recording,
+		dataDir: config.dataDir,
+		rooms,
+		homes,
+		view,
+		peers,
+		media: programmes,
+		supervisor,
+		people: (roomId) => stages.roster(roomId),
+		captions: audience.captions,
+		storage: config.recording.storage === 's3' ? S3Storage.create(config.recording.s3) : undefined,
+		onReady: ({ roomId, id, title, durationMs }) => happenings.recordingReady(roomId, id, { title, durationMs }),
+		now: Date.now,
+		newId: randomUUID,
+		log,
+	});
+	closing.push(() => recordings.close());
 	const metrics = Metrics.create({
 		shards: () => supervisor.shards().flatMap(({ assignment, stats }) => (assignment && stats ? [{ index: assignment.index, role: assignment.role, stats }] : [])),
 		roomsByState: () => roomsByState(rooms),
@@ -214,6 +276,8 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		capacity: () => capacity.ownNow(),
 		admission: () => programmes.admission,
 		overflow,
+		services: { webhooks: () => webhooks.counts, recordings: () => ({ running: recordings.count }), audience: () => audience.metrics(), reports: () => reports },
+		quality: { config: config.quality, listeners: () => programmes.shardReports().reduce((sum, { listeners }) => sum + listeners, 0), now: Date.now },
 		...(membership && { cluster: { view, homes, redis: membership.redis, store: membership.store, forwards: () => cluster!.forwards } }),
 		processMetrics: true,
 	});
@@ -228,10 +292,13 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	// Going live, ending, changed packing: the media follows the room.
 	rooms.on('changed', (room) => void programmes.roomChanged(room).catch((error: unknown) => log.error({ err: error, room: room.id }, 'the media did not follow the room')));
 	rooms.on('removed', (room) => void programmes.roomChanged({ ...room, state: 'ended' }));
-	const doors = Doors.create({ rooms, homes, prewarmMs: config.doors.prewarmMs, now: Date.now, schedule, log: log.child({ part: 'doors' }) });
+	const doors = Doors.create({ rooms, homes, prewarmMs: config.doors.prewarmMs, endWarningMs: config.doors.endWarningMs, now: Date.now, schedule, log: log.child({ part: 'doors' }) });
 	closing.push(() => doors.close());
 	const prewarmer = Prewarmer.create({ rooms, view, homes, media: programmes, prewarmMs: config.doors.prewarmMs, now: Date.now, schedule, log: log.child({ part: 'prewarm' }) });
 	closing.push(() => prewarmer.close());
+
+	// Before anything else follows what other nodes did.
+	const happenings = Happenings.create({ webhooks, rooms, store: membership?.store, stages, homes, view, reports, now: Date.now });
 
 	const rewriting = new Set<string>();
 	let handlers: PeerHandlers | undefined;
@@ -245,7 +312,7 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 			},
 			behind: (roomId) => void rewrite(roomId),
 		});
-		handlers = peerHandlers({ membership, links, seats, stages, drain, programmes, overflow, preflight: capacity.node });
+		handlers = peerHandlers({ membership, links, seats, stages, drain, programmes, overflow, recordings, preflight: capacity.node, audience, reports, access, audit, webhooks });
 		followCluster({ membership, links, seats, rooms, stages, programmes, bans, known: versionsOf, log });
 	}
 
@@ -297,17 +364,23 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		}),
 		...(handOff && { handOff: { decide: (room: Room) => handOff.decide(room), took: (from: string) => handOff.took(from), refused: (to: string) => handOff.refused(to) } }),
 		overflow,
+		recordings,
+		audience: { audience, reports, limits: config.audience },
 		log,
 		capacity: () => capacity.fleetNow(),
 		preflight: capacity.preflight,
+		owners: access.owners,
+		revocations: access.revocations,
+		audit,
+		webhooks,
 		metrics,
 		now: Date.now,
 		randomId: randomUUID,
 		readiness: {
 			isShuttingDown: () => shutdown.begun,
-			state: () => nodeReadiness({ supervisor, shuttingDown: shutdown.begun, draining: drain.draining, membership, overflow }),
+			state: () => nodeReadiness({ supervisor, shuttingDown: shutdown.begun, draining: drain.draining, membership, overflow, recordings }),
 		},
-		pages: (instance) => registerPages(instance, { connectOrigins: () => otherUrls(view), linkPreview: linkPreviews({ rooms, publicUrl: url }) }),
+		pages: (instance) => registerPages(instance, { embedOrigins: config.http.embedOrigins, connectOrigins: () => otherUrls(view), linkPreview: linkPreviews({ rooms, publicUrl: url }) }),
 		stageSocket: (instance) =>
 			registerStageSocket(instance, {
 				stages,
@@ -317,6 +390,8 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 				now: () => new Date(),
 				schedule,
 				maxStageSize: roomConfig.maxStageSize,
+				owners: access.owners,
+				audit,
 				...(cluster && { atHome: { cluster, rooms } }),
 				iceServers: (subject) =>
 					turn.secret === undefined || turn.urls.length === 0
@@ -324,13 +399,21 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 						: [iceServer(turnCredentials({ urls: turn.urls, secret: turn.secret, ttlSeconds: turn.ttlSeconds }, subject, Math.floor(Date.now() / 1_000)))],
 			}),
 	});
+	for (const roomId of loneStages?.roomIds ?? []) {
+		if (rooms.get(roomId)?.state !== 'ended') {
+			stages.restore(roomId);
+		}
+	}
 	// Rooms that were open before a restart are open again: their media is made ready before anybody comes.
 	for (const room of rooms.list({ limit: 10_000, states: ['open', 'live'] })) {
 		await programmes.roomChanged(room);
 	}
 	// Those made last go first: people are told before their media goes.
 	const close = (reason: string) => closing.splice(0).toReversed().forEach((end) => end(reason));
-	return { app, rooms, stages, programmes, events, issuer, drain, handlers, homes, close };
+	const finish = async () => {
+		await Promise.all([webhooks.close(), access.close(), audit.close()]);
+	};
+	return { app, rooms, stages, programmes, events, issuer, drain, handlers, homes, close, finish };
 }
 
 interface Followers {

@@ -24,6 +24,7 @@ import type { Programmes } from './programme/programmes.ts';
 import type { RoomDirectory } from './rooms/room-directory.ts';
 import { DiskRoomStore } from './rooms/store/disk-store.ts';
 import type { StageService } from './stage/stage-service.ts';
+import type { Tracing } from './tracing/tracing.ts';
 
 type Undo = (() => Promise<unknown> | void)[];
 
@@ -33,6 +34,7 @@ interface Parts {
 	supervisor: Supervisor;
 	membership: Membership | undefined;
 	peerServer: PeerServer | undefined;
+	tracing: Tracing | undefined;
 	store: Pick<DiskRoomStore, 'close'>;
 	drainMs: number;
 	log: Logger;
@@ -62,6 +64,7 @@ export class RostrumNode {
 	readonly log: Logger;
 	readonly #parts: NodeParts;
 	readonly #peerServer: PeerServer | undefined;
+	readonly #tracing: Tracing | undefined;
 	readonly #store: Pick<DiskRoomStore, 'close'>;
 	readonly #drainMs: number;
 	readonly #shutdown: { begun: boolean };
@@ -79,6 +82,8 @@ export class RostrumNode {
 			undo.push(() => replica.close());
 			const nodeId = config.nodeId ?? (await keptNodeId(replica));
 			log = config.redis.url === undefined ? rootLog : rootLog.child({ node: nodeId });
+			const tracing = await startTracing(config, nodeId, log);
+			undo.push(() => tracing?.close());
 			const shared = await openShared(config, log);
 			undo.push(() => shared?.redis.close());
 			const keyRing = await KeyRing.open({
@@ -107,7 +112,7 @@ export class RostrumNode {
 			const url = () => config.http.publicUrl?.replace(/\/$/, '') ?? addressOf(app, config.http.host);
 			const parts = await assembleNode({ config, nodeId, keyRing, supervisor, replica, membership, facts, url, shutdown, log });
 			app = parts.app;
-			undo.push(() => parts.app.close(), () => parts.close('start failed'));
+			undo.push(() => parts.finish(), () => parts.app.close(), () => parts.close('start failed'));
 			await parts.app.listen({ host: config.http.host, port: config.http.port });
 			const peerServer =
 				membership &&
@@ -123,7 +128,7 @@ export class RostrumNode {
 			undo.push(() => peerServer?.close());
 			await membership?.start();
 			return new RostrumNode({
-				nodeId, parts, supervisor, membership, peerServer, store: membership?.store ?? replica, drainMs: config.cluster.drainMs, log, shutdown, url,
+				nodeId, parts, supervisor, membership, peerServer, tracing, store: membership?.store ?? replica, drainMs: config.cluster.drainMs, log, shutdown, url,
 			});
 		} catch (error) {
 			for (const step of undo.toReversed()) {
@@ -137,7 +142,7 @@ export class RostrumNode {
 		}
 	}
 
-	private constructor({ nodeId, parts, supervisor, membership, peerServer, store, drainMs, log, shutdown, url }: Parts) {
+	private constructor({ nodeId, parts, supervisor, membership, peerServer, tracing, store, drainMs, log, shutdown, url }: Parts) {
 		this.nodeId = nodeId;
 		this.app = parts.app;
 		this.rooms = parts.rooms;
@@ -148,6 +153,7 @@ export class RostrumNode {
 		this.membership = membership;
 		this.#parts = parts;
 		this.#peerServer = peerServer;
+		this.#tracing = tracing;
 		this.#store = store;
 		this.#drainMs = drainMs;
 		this.log = log;
@@ -211,10 +217,21 @@ export class RostrumNode {
 		await this.app.close();
 		clearTimeout(cut);
 		await this.#peerServer?.close();
+		await this.#parts.finish();
 		await this.membership?.close();
 		await this.#store.close();
+		await this.#tracing?.close();
 		this.log.info({ tookMs: Math.round(performance.now() - startedAt) }, 'closed');
 	}
+}
+
+/** Loaded only where it is wanted: it is more code than the rest of a start. */
+async function startTracing({ tracing: config }: Config, nodeId: string, log: Logger): Promise<Tracing | undefined> {
+	if (config.endpoint === undefined) {
+		return undefined;
+	}
+	const { Tracing } = await import('./tracing/tracing.ts');
+	return Tracing.start({ config: { ...config, endpoint: config.endpoint }, nodeId, log: log.child({ part: 'tracing' }) });
 }
 
 /** What the nodes of a cluster share; undefined for a node that is alone. */

@@ -2,6 +2,7 @@
 // else prints the one command to type. Plain JavaScript for Node 20.
 import { spawnSync } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
+import { ensurePromtool } from './promtool.mjs';
 
 /** What `npm test` needs besides npm packages: a Redis, browsers, a voice, an independent WebRTC stack, namespaces. */
 const TEST_PACKAGES = [
@@ -51,6 +52,9 @@ export function ensureDebianPackages(names, purpose) {
 	);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href && !ensureDebianPackages(TEST_PACKAGES, 'running the tests')) {
-	process.exit(1);
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+	if (!ensureDebianPackages(TEST_PACKAGES, 'running the tests')) {
+		process.exit(1);
+	}
+	ensurePromtool();
 }

@@ -56,6 +56,8 @@ export class Membership {
 	readonly tickets: HandOffTickets;
 	readonly places: QueuePlaces;
 	readonly redis: RedisConnection;
+	/** Of the cluster's secret. */
+	readonly secretKeys: ClusterKeys;
 	readonly #sharedKeys: SharedKeys;
 	#closing: Promise<void> | undefined;
 
@@ -100,12 +102,12 @@ export class Membership {
 		});
 		const tickets = new HandOffTickets({ keys, nodeId, now: Date.now, newId: randomUUID });
 		const places = new QueuePlaces({ key: keys.queuePlace, now: Date.now });
-		return new Membership({ nodeId, view, homes, peers, store, tokens, tickets, places, redis, sharedKeys });
+		return new Membership({ nodeId, view, homes, peers, store, tokens, tickets, places, redis, secretKeys: keys, sharedKeys });
 	}
 
 	private constructor(parts: {
 		nodeId: string; view: NodeRegistry; homes: HomeLeases; peers: PeerClient; store: ClusterRoomStore;
-		tokens: ClusterTokens; tickets: HandOffTickets; places: QueuePlaces; redis: RedisConnection; sharedKeys: SharedKeys;
+		tokens: ClusterTokens; tickets: HandOffTickets; places: QueuePlaces; redis: RedisConnection; secretKeys: ClusterKeys; sharedKeys: SharedKeys;
 	}) {
 		this.nodeId = parts.nodeId;
 		this.view = parts.view;
@@ -116,6 +118,7 @@ export class Membership {
 		this.tickets = parts.tickets;
 		this.places = parts.places;
 		this.redis = parts.redis;
+		this.secretKeys = parts.secretKeys;
 		this.#sharedKeys = parts.sharedKeys;
 	}
 

@@ -3,12 +3,17 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import type { LinkedVoice, LinkEndpoint } from '../../sfu/contract/media-types.ts';
 import type { LinkStats } from '../../sfu/contract/shard-protocol.ts';
+import type { AuditEntry } from '../audit/audit-entry.ts';
+import type { WebhookDelivery } from '../webhooks/webhook-schemas.ts';
 import type { Room } from '../rooms/room.ts';
 import type { StageRoster } from '../rooms/stage-roster.ts';
 import type { Ban } from '../rooms/store/room-store.ts';
 import { ShardCalibration } from '../capacity/shard-calibration.ts';
 import type { Check } from '../preflight/check.ts';
 import { ProbeTarget } from '../preflight/probe-target.ts';
+import { CopyEchoes, type EchoResults, FollowEchoes } from '../audience/echo-protocol.ts';
+import type { Report } from '../audience/report.ts';
+import { RecordingId, type RecordingRecord } from '../recording/recording-record.ts';
 import { NodeId, NodeReport } from './node-report.ts';
 
 const RoomRef = { roomId: Type.String({ minLength: 1, maxLength: 64 }) };
@@ -27,6 +32,7 @@ const Endpoint = Type.Object({
 });
 const Seats = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const LinkId = Type.String({ minLength: 8, maxLength: 64 });
+const Digest = Type.String({ pattern: '^[\\w-]{22}$' });
 
 /** Where a copy of a room's overflow stream stands; see `Position` in server/overflow. */
 const OverflowPosition = Type.Object({
@@ -36,6 +42,8 @@ const OverflowPosition = Type.Object({
 	discontinuity: Type.Integer({ minimum: 0 }),
 	endMs: Type.Number({ minimum: 0 }),
 });
+
+const RecordingRef = { ...RoomRef, id: RecordingId };
 
 /** Everything of one room that must survive its home. */
 export interface RoomState {
@@ -81,6 +89,17 @@ export const PEER_REQUESTS = {
 	openRelay: Type.Object(RoomRef),
 	/** To the home: what has come of the room's overflow stream since that; the answer waits until something has. Without it, or when it is not known there: all there is. */
 	followOverflow: Type.Object({ ...RoomRef, after: Type.Optional(OverflowPosition) }),
+	/** Recordings of a room that are on that node's disk. */
+	listRecordings: Type.Object(RoomRef),
+	/** What that node has of a recording that was made on several. */
+	recordingParts: Type.Object(RecordingRef),
+	/** A piece of it, from that byte on. */
+	readRecordingPart: Type.Object({
+		...RecordingRef, part: Type.String({ pattern: '^[a-z0-9-]{1,100}$' }), file: Type.Union([Type.Literal('voices.ogg'), Type.Literal('log.jsonl')]),
+		offset: Type.Integer({ minimum: 0 }),
+	}),
+	/** Delete what is there of a recording: it is not wanted any more, or whole elsewhere. */
+	removeRecording: Type.Object(RecordingRef),
 	/** The home is leaving: take the room over now. */
 	takeHome: Type.Object(RoomRef),
 	/**
@@ -95,6 +114,44 @@ export const PEER_REQUESTS = {
 	}),
 	/** From the home: how many seats do you hold? `giveBack`: all that nobody has taken; `over`: and all that come free. */
 	heldSeats: Type.Object({ ...RoomRef, epoch: Seats, roomVersion: Seats, giveBack: Type.Boolean(), over: Type.Boolean() }),
+	/** End what is open with a token of this person, or with this token: see SessionOwners. Digests, not names. */
+	endSessions: Type.Object({
+		subject: Type.Optional(Digest),
+		token: Type.Optional(Digest),
+		roomId: Type.Optional(RoomRef.roomId),
+		issuedBy: Type.Optional(Type.Integer()),
+		reason: Type.Enum(['token_revoked', 'banned']),
+	}),
+	/** Records of a kind that the sender has and the receiver may not: see SharedRecords. */
+	putRecords: Type.Object({
+		kind: Type.String({ pattern: '^[a-z-]{1,32}$' }),
+		records: Type.Array(
+			Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }), version: Type.Integer({ minimum: 1 }), untilMs: Type.Integer({ minimum: 0 }), sealed: Type.String({ maxLength: 65_536 }) }),
+			{ maxItems: 1_000 },
+		),
+	}),
+	/** The newest entries of that node's audit log that fit, newest first. */
+	auditEntries: Type.Object({
+		limit: Type.Integer({ minimum: 1, maximum: 1_000 }),
+		room: Type.Optional(RoomRef.roomId),
+		action: Type.Optional(Type.String({ maxLength: 64 })),
+		subject: Type.Optional(Type.String({ maxLength: 256 })),
+		after: Type.Optional(Type.String({ maxLength: 128 })),
+	}),
+	/** Deliveries of a webhook in that node's outbox, newest first. */
+	webhookDeliveries: Type.Object({
+		webhook: Type.String({ maxLength: 64 }),
+		limit: Type.Integer({ minimum: 1, maximum: 1_000 }),
+		state: Type.Optional(Type.Enum(['pending', 'delivered', 'dead'])),
+		after: Type.Optional(Type.String({ maxLength: 128 })),
+	}),
+	/** Try that delivery again now. */
+	retryDelivery: Type.Object({ webhook: Type.String({ maxLength: 64 }), delivery: Type.String({ maxLength: 128 }) }),
+	/** To the home: reactions and captions. */
+	followEchoes: FollowEchoes,
+	copyEchoes: CopyEchoes,
+	/** What listeners have reported there, the latest first; all before that moment. */
+	reports: Type.Object({ limit: Type.Integer({ minimum: 1, maximum: 1_000 }), before: Type.Optional(Type.String({ maxLength: 40 })), roomId: Type.Optional(Type.String({ maxLength: 64 })) }),
 	/** Before an event: open what other nodes are to reach, for a moment. */
 	preflightOpen: Type.Object({ openMs: Type.Integer({ minimum: 1, maximum: 60_000 }) }),
 	/** Look at yourself, and at what those others have opened. `listeners`: this node's share of the expected audience. */
@@ -138,10 +195,25 @@ export interface PeerResults {
 		parts: { msn: number; part: number; generation: string; startMs: number; durationMs: number; data: string }[];
 		ended: boolean;
 	};
+	listRecordings: { recordings: RecordingRecord[] };
+	/** `state` is null when there is nothing; `writing`: it is not all on disk yet. */
+	recordingParts: { state: RecordingRecord['state'] | null; writing: boolean; parts: { id: string; bytes: Record<'voices.ogg' | 'log.jsonl', number> }[] };
+	/** Base64; nothing at its end. */
+	readRecordingPart: { data: string };
+	/** Whether there was one. */
+	removeRecording: { removed: boolean };
 	takeHome: { epoch: number };
 	/** How many the sender may fill from now on. `over`: the limit was lowered below what nodes hold, so those that come free go back. */
 	seats: { granted: number; over: boolean };
 	heldSeats: { incarnation: string; seq: number; holds: number };
+	endSessions: { ended: number };
+	putRecords: Record<string, never>;
+	auditEntries: { entries: AuditEntry[] };
+	webhookDeliveries: { deliveries: WebhookDelivery[] };
+	retryDelivery: WebhookDelivery;
+	followEchoes: EchoResults['followEchoes'];
+	copyEchoes: EchoResults['copyEchoes'];
+	reports: { reports: Report[] };
 	/** `nowMs`: the node's time of day. `calibrated`: it has figures of its own machine. */
 	preflightOpen: { nowMs: number; hostId: string; calibrated: boolean; target: ProbeTarget };
 	/** `clockAheadMs`: of Redis; absent when that could not be told. */

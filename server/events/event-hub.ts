@@ -35,12 +35,25 @@ export interface CountSource {
 	off(event: 'counts', listener: () => void): unknown;
 }
 
+/** What the hub needs of the Audience. */
+export interface AudienceSource {
+	reactionsIn(roomId: string): { counts: Record<string, number>; total: number };
+	captionsIn(roomId: string): { items: readonly unknown[]; version: number };
+	/** Somebody here follows the room from now on, or nobody does any more. */
+	watch(roomId: string): void;
+	unwatch(roomId: string): void;
+	on(event: 'reactions' | 'captions', listener: (roomId: string) => void): unknown;
+	off(event: 'reactions' | 'captions', listener: (roomId: string) => void): unknown;
+}
+
 export interface EventHubOptions {
 	rooms: RoomSource;
 	stages: StageSource;
 	media: CountSource;
 	/** Default: nobody is ever asked to move. */
 	moves?: MoveSource;
+	/** Default: no reactions and no captions. */
+	audience?: AudienceSource;
 	clock: Clock;
 	/** Names this run of the node, so that event ids of an earlier one are not taken for its own. */
 	randomId: () => string;
@@ -74,13 +87,16 @@ const HOUSEKEEPING_MS = 1_000;
 const COUNT_INTERVAL_MS = 1_000;
 /** Under pressure alone: between two states of one stage, for each part of the cadence. */
 const STAGE_INTERVAL_MS = 500;
+/** Between two states of one room's captions; a first guess that grows by words is not worth more. */
+const CAPTION_INTERVAL_MS = 250;
+const REACTION_INTERVAL_MS = 1_000;
 const STUCK_MS = 30_000;
 const RETRY_MIN_MS = 1_000;
 const RETRY_SPREAD_MIN_MS = 2_000;
 const GOLDEN_RATIO = 0.618_033_988_75;
 
 /**
- * Server-sent events: room state, stage and listener count to everybody who follows a room. Events are
+ * Server-sent events: room state, stage, listener count, captions and reactions to everybody who follows a room. Events are
  * state, never differences, so a slow stream skips what is outdated. One paced writer serves all streams
  * within a fixed budget; a change costs the same whether ten or ten thousand follow.
  */
@@ -89,6 +105,7 @@ export class EventHub {
 	readonly #stages: StageSource;
 	readonly #media: CountSource;
 	readonly #moves: MoveSource | undefined;
+	readonly #audience: AudienceSource | undefined;
 	readonly #clock: Clock;
 	readonly #instanceId: string;
 	readonly #maxWritesPerSecond: number;
@@ -101,6 +118,9 @@ export class EventHub {
 	readonly #countsWaiting = new Set<RoomAudience>();
 	/** Audiences whose stage has changed so soon again that it has to wait. */
 	readonly #stagesWaiting = new Set<RoomAudience>();
+	/** Audiences whose captions or reactions have changed and were told a moment ago. */
+	readonly #captionsWaiting = new Set<RoomAudience>();
+	readonly #reactionsWaiting = new Set<RoomAudience>();
 	#cadence = 1;
 	#seq = 0;
 	#housekeepingAtMs = 0;
@@ -120,6 +140,7 @@ export class EventHub {
 		this.#stages = options.stages;
 		this.#media = options.media;
 		this.#moves = options.moves;
+		this.#audience = options.audience;
 		this.#clock = options.clock;
 		this.#instanceId = options.randomId().replaceAll(/[^\w-]/g, '').slice(0, 64);
 		this.#maxWritesPerSecond = options.maxWritesPerSecond ?? 2_000;
@@ -135,6 +156,8 @@ export class EventHub {
 		this.#stages.on('rosterChanged', this.#onRosterChanged);
 		this.#media.on('counts', this.#onCounts);
 		this.#moves?.on('changed', this.#onMoves);
+		this.#audience?.on('captions', this.#onCaptions);
+		this.#audience?.on('reactions', this.#onReactions);
 	}
 
 	get streamCount(): number {
@@ -172,7 +195,10 @@ export class EventHub {
 		const flowing = write(`retry: ${this.#retryMs(place)}\n${audience.snapshotFor(seen) || '\n'}`);
 		const subscriber: Subscriber = { audience, write, ended, seen, lastWriteMs: nowMs, blockedSinceMs: flowing ? undefined : nowMs, index: -1 };
 		audience.add(subscriber);
-		this.#audiences.set(roomId, audience);
+		if (this.#audiences.get(roomId) !== audience) {
+			this.#audiences.set(roomId, audience);
+			this.#audience?.watch(roomId);
+		}
 		this.#streams++;
 		if (!flowing) this.#blocked++;
 		this.#writesTotal++;
@@ -192,6 +218,8 @@ export class EventHub {
 		this.#stages.off('rosterChanged', this.#onRosterChanged);
 		this.#media.off('counts', this.#onCounts);
 		this.#moves?.off('changed', this.#onMoves);
+		this.#audience?.off('captions', this.#onCaptions);
+		this.#audience?.off('reactions', this.#onReactions);
 		const everybody = [...this.#subscribers()];
 		for (const [index, subscriber] of everybody.entries()) {
 			// Everybody comes back to another node, or to this one in a moment: evenly spread.
@@ -210,9 +238,9 @@ export class EventHub {
 		if (audience === undefined) return;
 		// A room made anew under this id gets an audience of its own.
 		this.#audiences.delete(room.id);
+		this.#audience?.unwatch(room.id);
 		this.#leaving.add(audience);
-		this.#countsWaiting.delete(audience);
-		this.#stagesWaiting.delete(audience);
+		this.#stopWaiting(audience);
 		audience.setBye(byeChunk('room_removed'));
 		this.#pacer.start(audience.sweeps.bye);
 	};
@@ -234,6 +262,20 @@ export class EventHub {
 		if (this.#countsWaiting.size > 0) this.#pacer.wake();
 	};
 
+	readonly #onCaptions = (roomId: string): void => {
+		const audience = this.#audiences.get(roomId);
+		if (audience === undefined) return;
+		this.#captionsWaiting.add(audience);
+		this.#pacer.wake();
+	};
+
+	readonly #onReactions = (roomId: string): void => {
+		const audience = this.#audiences.get(roomId);
+		if (audience === undefined) return;
+		this.#reactionsWaiting.add(audience);
+		this.#pacer.wake();
+	};
+
 	/** The same for every room of the node: whoever listens elsewhere sees that nothing of it is meant for them. */
 	readonly #onMoves = (): void => {
 		const moves = this.#moves?.moves() ?? {};
@@ -250,6 +292,10 @@ export class EventHub {
 		audience.setState('count', 'listeners', { count: audience.count }, nextSeq);
 		const moves = this.#moves?.moves() ?? {};
 		audience.setState('move', 'move', moves, nextSeq, isEmpty(moves));
+		const captions = this.#audience?.captionsIn(room.id);
+		audience.setState('caption', 'captions', captions, nextSeq, captions === undefined || captions.items.length === 0);
+		const reactions = this.#audience?.reactionsIn(room.id);
+		audience.setState('reaction', 'reactions', reactions, nextSeq, reactions === undefined || isEmpty(reactions.counts));
 		return audience;
 	}
 
@@ -299,11 +345,38 @@ export class EventHub {
 		}
 	}
 
+	/** Words are read as they are spoken: a newer state takes the place of one that is still going out. */
+	#publishCaptions(nowMs: number): void {
+		for (const audience of this.#captionsWaiting) {
+			if (nowMs - audience.captionsAtMs < CAPTION_INTERVAL_MS * this.#cadence) continue;
+			this.#captionsWaiting.delete(audience);
+			audience.captionsAtMs = nowMs;
+			const captions = this.#audience?.captionsIn(audience.roomId);
+			this.#publish(audience, 'caption', 'captions', captions, captions === undefined || captions.items.length === 0);
+		}
+	}
+
+	/** Like counts: the next sums go out when those before have reached everybody. */
+	#publishReactions(nowMs: number): void {
+		for (const audience of this.#reactionsWaiting) {
+			if (audience.sweeps.reaction.pending || nowMs - audience.reactionsAtMs < REACTION_INTERVAL_MS * this.#cadence) continue;
+			this.#reactionsWaiting.delete(audience);
+			audience.reactionsAtMs = nowMs;
+			this.#publish(audience, 'reaction', 'reactions', this.#audience?.reactionsIn(audience.roomId));
+		}
+	}
+
+	#stopWaiting(audience: RoomAudience): void {
+		for (const waiting of [this.#countsWaiting, this.#stagesWaiting, this.#captionsWaiting, this.#reactionsWaiting]) waiting.delete(audience);
+	}
+
 	#beforeTurn(nowMs: number): number | undefined {
 		if (nowMs >= this.#housekeepingAtMs) this.#housekeeping(nowMs);
 		this.#publishCounts(nowMs);
 		this.#publishStages(nowMs);
-		if (this.#countsWaiting.size > 0 || this.#stagesWaiting.size > 0) return TURN_MS;
+		this.#publishCaptions(nowMs);
+		this.#publishReactions(nowMs);
+		if (this.#countsWaiting.size + this.#stagesWaiting.size + this.#captionsWaiting.size + this.#reactionsWaiting.size > 0) return TURN_MS;
 		return this.#streams > 0 ? this.#housekeepingAtMs - nowMs : undefined;
 	}
 
@@ -368,10 +441,12 @@ export class EventHub {
 		this.#streams--;
 		if (subscriber.blockedSinceMs !== undefined) this.#blocked--;
 		if (audience.subscribers.length === 0) {
-			this.#countsWaiting.delete(audience);
-			this.#stagesWaiting.delete(audience);
+			this.#stopWaiting(audience);
 			this.#leaving.delete(audience);
-			if (this.#audiences.get(audience.roomId) === audience) this.#audiences.delete(audience.roomId);
+			if (this.#audiences.get(audience.roomId) === audience) {
+				this.#audiences.delete(audience.roomId);
+				this.#audience?.unwatch(audience.roomId);
+			}
 		}
 		return true;
 	}
@@ -392,8 +467,8 @@ function isEmpty(record: object): boolean {
 	return Object.keys(record).length === 0;
 }
 
-/** @param retryMs left out: there is nothing to come back to */
-function byeChunk(reason: string, retryMs?: number): string {
+/** The last words of a stream. @param retryMs left out: there is nothing to come back to */
+export function byeChunk(reason: string, retryMs?: number): string {
 	const data = JSON.stringify({ reason, reconnect: retryMs !== undefined, retryMs: retryMs ?? 0 });
 	return `${retryMs === undefined ? '' : `retry: ${retryMs}\n`}event: bye\ndata: ${data}\n\n`;
 }

@@ -29,7 +29,7 @@ export class Pacer {
 	readonly #clock: Clock;
 	readonly #budget: WriteBudget;
 	/** Sweeps with news to bring, by kind, in turn. */
-	readonly #queues: Record<EventKind, Sweep[]> = { bye: [], room: [], stage: [], move: [], count: [], heartbeat: [] };
+	readonly #queues: Record<EventKind, Sweep[]> = { bye: [], room: [], stage: [], move: [], caption: [], count: [], reaction: [], heartbeat: [] };
 	#turn = 0;
 	#timer: { atMs: number; cancel: () => void } | undefined;
 	#closed = false;
@@ -119,7 +119,7 @@ export class Pacer {
 		}
 		sweep.roundDone = false;
 		if (subscriber === undefined) return;
-		this.#budget.spend(sweep.kind === 'count');
+		this.#budget.spend(isSum(sweep.kind));
 		this.#options.deliver(subscriber, sweep.kind, nowMs);
 	}
 
@@ -129,7 +129,7 @@ export class Pacer {
 		let overdue: Sweep | undefined;
 		for (const kind of EVENT_KINDS) {
 			const head = this.#queues[kind][0];
-			if (head === undefined || (kind === 'count' && !this.#budget.canWriteCount)) continue;
+			if (head === undefined || (isSum(kind) && !this.#budget.canWriteSum)) continue;
 			if (!overdueFirst) return head;
 			urgent ??= head;
 			if (nowMs - head.sinceMs >= OVERDUE_MS && (overdue === undefined || head.sinceMs < overdue.sinceMs)) overdue = head;
@@ -137,3 +137,6 @@ export class Pacer {
 		return overdue ?? urgent;
 	}
 }
+
+/** Sums are news of low value: together they have a part of the budget and no more. */
+const isSum = (kind: EventKind): boolean => kind === 'count' || kind === 'reaction';

@@ -17,8 +17,8 @@ export interface Subscriber {
 }
 
 /** The kinds that carry state; the others are signals. */
-export type StateKind = 'room' | 'stage' | 'count' | 'move';
-const STATE_KINDS = ['room', 'stage', 'count', 'move'] as const;
+const STATE_KINDS = ['room', 'stage', 'count', 'move', 'caption', 'reaction'] as const;
+export type StateKind = (typeof STATE_KINDS)[number];
 
 /** A quiet stream gets a comment, so that proxies keep it open: every 15 s, found by a look once a second. */
 const QUIET_MS = 14_000;
@@ -44,8 +44,10 @@ export class RoomAudience {
 	/** The count that is out, and since when. */
 	count = -1;
 	countAtMs = -Infinity;
-	/** When its stage was told last. */
+	/** When its stage was told last, its captions, its reactions. */
 	stageAtMs = -Infinity;
+	captionsAtMs = -Infinity;
+	reactionsAtMs = -Infinity;
 	readonly #instanceId: string;
 	readonly #current: Record<StateKind, Current>;
 	#bye = '';
@@ -58,10 +60,12 @@ export class RoomAudience {
 			room: new Sweep('room', this),
 			stage: new Sweep('stage', this),
 			move: new Sweep('move', this),
+			caption: new Sweep('caption', this),
 			count: new Sweep('count', this),
+			reaction: new Sweep('reaction', this),
 			heartbeat: new Sweep('heartbeat', this),
 		};
-		this.#current = { room: nothing(), stage: nothing(), count: nothing(), move: nothing() };
+		this.#current = { room: nothing(), stage: nothing(), count: nothing(), move: nothing(), caption: nothing(), reaction: nothing() };
 	}
 
 	/**
@@ -82,7 +86,7 @@ export class RoomAudience {
 	/** Versions that are not the present ones count as none: they are older, of another room, or made up. */
 	recognised(claimed: SeenVersions): SeenVersions {
 		const known = (kind: StateKind): number => (claimed[kind] === this.#current[kind].seq ? claimed[kind] : 0);
-		return { room: known('room'), stage: known('stage'), count: known('count'), move: known('move') };
+		return { room: known('room'), stage: known('stage'), count: known('count'), move: known('move'), caption: known('caption'), reaction: known('reaction') };
 	}
 
 	/** Every state event that a newcomer lacks; afterwards it has them. */
@@ -139,5 +143,5 @@ export class RoomAudience {
 }
 
 function nothing(): Current {
-	return { seq: 0, text: '', usual: true, chunk: '', forSeen: { room: -1, stage: -1, count: -1, move: -1 } };
+	return { seq: 0, text: '', usual: true, chunk: '', forSeen: { room: -1, stage: -1, count: -1, move: -1, caption: -1, reaction: -1 } };
 }

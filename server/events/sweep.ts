@@ -1,7 +1,7 @@
 import type { RoomAudience, Subscriber } from './room-audience.ts';
 
 /** What is written, most urgent first. */
-export const EVENT_KINDS = ['bye', 'room', 'stage', 'move', 'count', 'heartbeat'] as const;
+export const EVENT_KINDS = ['bye', 'room', 'stage', 'move', 'caption', 'count', 'reaction', 'heartbeat'] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /**

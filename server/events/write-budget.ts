@@ -1,6 +1,6 @@
 /** The part of a second's writes that may go out in one burst. */
 const BURST_SHARE = 0.09;
-/** The part of the budget that listener counts may use. */
+/** The part of the budget that listener counts and reactions may use, together. */
 const COUNT_SHARE = 0.5;
 /** The part of what flows in that snapshots for newcomers may take from the updates of the others. */
 const SNAPSHOT_SHARE = 0.5;
@@ -23,8 +23,8 @@ class TokenBucket {
 }
 
 /**
- * How many events the node may write now: at most `maxPerSecond` in any second, of which counts use at
- * most half. Snapshots are written at once, whatever the budget says, but are charged to what comes in
+ * How many events the node may write now: at most `maxPerSecond` in any second, of which counts and
+ * reactions use at most half. Snapshots are written at once, whatever the budget says, but are charged to what comes in
  * later; at most half of it, so that people who arrive in a surge never silence those who are there.
  */
 export class WriteBudget {
@@ -55,13 +55,14 @@ export class WriteBudget {
 		return this.#all.tokens >= 1;
 	}
 
-	get canWriteCount(): boolean {
+	get canWriteSum(): boolean {
 		return this.#counts.tokens >= 1 && this.canWrite;
 	}
 
-	spend(isCount: boolean): void {
+	/** @param isSum a count or reactions, which say nothing that cannot wait */
+	spend(isSum: boolean): void {
 		this.#all.tokens--;
-		if (isCount) this.#counts.tokens--;
+		if (isSum) this.#counts.tokens--;
 	}
 
 	/** Older debt than a second's inflow is forgiven: the surge is over by then. */

@@ -6,6 +6,8 @@ import type { QueuePlaces } from '../../auth/queue-place.ts';
 import type { TokenIssuer } from '../../auth/token-issuer.ts';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
 import type { Config } from '../../config/schema.ts';
+import type { Audience } from '../audience/audience.ts';
+import type { ReportBook } from '../audience/report-book.ts';
 import type { FleetCapacityNow } from '../capacity/capacity-schemas.ts';
 import type { ClusterAdmin } from '../cluster/cluster-admin.ts';
 import type { ClusterView } from '../cluster/cluster-view.ts';
@@ -18,11 +20,17 @@ import type { JoinQueue } from '../placement/admission/join-queue.ts';
 import type { HandOffTarget } from '../placement/hand-off.ts';
 import type { Preflight } from '../preflight/preflight.ts';
 import type { RoomMedia } from '../programme/room-media.ts';
+import type { Recordings } from '../recording/recordings.ts';
 import type { RoomDirectory } from '../rooms/room-directory.ts';
 import type { Room } from '../rooms/room.ts';
 import type { BanList } from './ban-list.ts';
 import type { RoomStore } from '../rooms/store/room-store.ts';
+import type { StagePeople } from '../stage/stage-people.ts';
 import type { StageService } from '../stage/stage-service.ts';
+import type { SessionOwners } from '../sessions/session-owners.ts';
+import type { TokenRevocations } from '../sessions/token-revocations.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import type { WebhookAdmin } from '../webhooks/webhook-admin.ts';
 import type { ShareCards } from '../web/share/share-cards.ts';
 
 export interface ReadinessState {
@@ -68,19 +76,26 @@ export interface AppCluster {
 	forward(request: FastifyRequest, reply: FastifyReply, nodeId: string): Promise<void>;
 }
 
+/** What listeners give back. */
+export interface AudienceDeps {
+	readonly audience: Pick<Audience, 'react' | 'caption'>;
+	readonly reports: Pick<ReportBook, 'add' | 'all'>;
+	readonly limits: Config['audience'];
+}
+
 /** Everything the HTTP API stands on; the parts of each that it uses. */
 export interface AppDeps {
-	readonly config: Pick<Config, 'http' | 'turn'> & Partial<Pick<Config, 'admission'>>;
+	readonly config: Pick<Config, 'http' | 'turn'> & Partial<Pick<Config, 'admission' | 'tracing'>>;
 	/** Where people reach this server, without a slash at its end. Known for good once listening. */
 	readonly publicUrl: () => string;
-	readonly rooms: Pick<RoomDirectory, 'get' | 'require' | 'list' | 'create' | 'update' | 'transition' | 'remove'>;
-	readonly stages: Pick<StageService, 'roster' | 'muteOther' | 'kick' | 'ban' | 'publish'>;
+	readonly rooms: Pick<RoomDirectory, 'get' | 'require' | 'list' | 'listByTime' | 'create' | 'update' | 'transition' | 'cancel' | 'extend' | 'remove'>;
+	readonly stages: Pick<StageService, 'roster' | 'publish'> & { readonly people: Pick<StagePeople, keyof StagePeople> };
 	readonly media: Pick<RoomMedia, 'listen' | 'patchSession' | 'closeSession' | 'listenersIn'>;
 	readonly events: Pick<EventHub, 'attach'>;
 	readonly verifier: Pick<TokenVerifier, 'verify'>;
 	readonly issuer: Pick<TokenIssuer, 'issue'>;
-	readonly keyRing: Pick<KeyRing, 'jwks' | 'rotate' | 'retire'>;
-	readonly store: Pick<RoomStore, 'listBans'>;
+	readonly keyRing: Pick<KeyRing, 'jwks' | 'rotate' | 'retire' | 'keys' | 'retired' | 'active'>;
+	readonly store: Pick<RoomStore, 'listBans' | 'unban'>;
 	/** Where bans change elsewhere too; made of `store` when absent. */
 	readonly bans?: BanList;
 	readonly log: FastifyBaseLogger;
@@ -95,11 +110,23 @@ export interface AppDeps {
 	readonly clusterAdmin?: ClusterAdmin;
 	/** Streams for whom no shard has a place; absent: those routes are not there. */
 	readonly overflow?: Pick<Overflow, 'hlsFor' | 'stream' | 'kept' | 'count' | 'bitrateKbps'>;
+	/** Recording and replay; absent: those routes are not there. */
+	readonly recordings?: Pick<Recordings, 'start' | 'stop' | 'list' | 'find' | 'remove' | 'folder' | 'storage' | 'keepDays'>;
+	/** Guests, reactions, captions, reports; absent: those routes are not there. */
+	readonly audience?: AudienceDeps;
 	/** Pictures for shared links; absent: that route is not there. */
 	readonly shareCards?: Pick<ShareCards, 'card'>;
 	/** What the fleet holds, and the look at everything before an event; absent: those routes are not there. */
 	readonly capacity?: () => FleetCapacityNow;
 	readonly preflight?: Pick<Preflight, 'run'>;
+	/** Ends what is open with somebody's token; absent: nothing is ended. */
+	readonly owners?: Pick<SessionOwners, 'add' | 'join' | 'end'>;
+	/** Absent: those routes are not there. */
+	readonly revocations?: Pick<TokenRevocations, 'all' | 'revoke' | 'lift'>;
+	/** Every privileged act; absent: none is written down. */
+	readonly audit?: Pick<AuditLog, 'record' | 'find'>;
+	/** Absent: those routes are not there. */
+	readonly webhooks?: WebhookAdmin;
 	readonly metrics: Metrics;
 	/** Milliseconds since the epoch. */
 	readonly now: () => number;

@@ -67,6 +67,7 @@ export function problemOf(error: unknown, path: string): ProblemAnswer {
 	if (error instanceof DomainError) return answer(error, path);
 	if (error instanceof AuthError) {
 		if (error.code === 'issuer_unavailable') return issuerUnavailable(error.message, path);
+		if (error.code === 'token_revoked') return answer(new DomainError('token_revoked', error.message), path);
 		// One code for every kind of bad token; the finer one is for the developer who holds it.
 		return answer(new DomainError('token_invalid', error.message, { extra: { reason: error.code } }), path);
 	}

@@ -14,6 +14,11 @@ export class RouteTable {
 		entry.methods.add(method);
 	}
 
+	/** Every route, as `GET /v1/rooms/:room`. */
+	all(): string[] {
+		return [...this.#patterns].flatMap(([pattern, { methods }]) => [...methods].map((method) => `${method} ${pattern}`));
+	}
+
 	/** Methods of the path, sorted, with OPTIONS, which every path answers; empty when no route has this path. */
 	methodsOf(path: string): string[] {
 		const segments = path.split('/');

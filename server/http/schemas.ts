@@ -2,7 +2,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { DOMAIN_ERRORS, type DomainErrorCode } from '../errors.ts';
 import { HTTP_ONLY_PROBLEMS, type ProblemCode } from './problem.ts';
-import { Packing, RoomId, RoomSettings, RoomState } from '../rooms/room.ts';
+import { CancelReason, MAX_EXTENSION_MINUTES, Packing, RoomId, RoomSettings, RoomState } from '../rooms/room.ts';
 
 const strict = { additionalProperties: false } as const;
 const visible = RoomSettings.properties;
@@ -60,6 +60,10 @@ export const RoomResource = Type.Object(
 		openedAt: Type.Optional(Type.String({ format: 'date-time' })),
 		startedAt: Type.Optional(Type.String({ format: 'date-time' })),
 		endedAt: Type.Optional(Type.String({ format: 'date-time' })),
+		endingAt: Type.Optional(Type.String({ format: 'date-time', description: 'People were told that it ends by itself at this time; gone when that is put off' })),
+		cancelled: Type.Optional(Type.Literal(true, { description: 'It ended without ever having been on air' })),
+		cancelReason: Type.Optional(CancelReason),
+		recording: Type.Boolean({ description: 'What is said is being kept' }),
 		version: Type.Integer({ minimum: 0, description: 'Grows with every change' }),
 		listenerCount: Type.Integer({ minimum: 0 }),
 		stage: Type.Array(StageMember),
@@ -81,6 +85,9 @@ export const NewRoom = Type.Object(
 		description: visible.description,
 		scheduledAt: visible.scheduledAt,
 		doorsOpenAt: visible.doorsOpenAt,
+		endsAt: visible.endsAt,
+		maxDurationMinutes: visible.maxDurationMinutes,
+		timeZone: visible.timeZone,
 		expectedListeners: visible.expectedListeners,
 		maxListeners: visible.maxListeners,
 		voices: Type.Optional(visible.voices),
@@ -101,6 +108,9 @@ export const RoomPatch = Type.Object(
 		description: orNull(Type.String({ maxLength: 5_000 })),
 		scheduledAt: orNull(visible.scheduledAt),
 		doorsOpenAt: orNull(visible.doorsOpenAt),
+		endsAt: orNull(visible.endsAt),
+		maxDurationMinutes: orNull(visible.maxDurationMinutes),
+		timeZone: orNull(visible.timeZone),
 		expectedListeners: orNull(visible.expectedListeners),
 		maxListeners: orNull(visible.maxListeners),
 		voices: Type.Optional(visible.voices),
@@ -121,11 +131,23 @@ export const NoQuery = Type.Object({}, strict);
 export const ListQuery = Type.Object(
 	{
 		limit: Type.Integer({ minimum: 1, maximum: 100, default: 50 }),
-		after: Type.Optional(RoomId),
-		state: Type.Optional(RoomState),
+		after: Type.Optional(Type.String({ maxLength: 100, pattern: '^[a-z0-9.-]+$', description: '`next` of the page before' })),
+		state: Type.Optional(
+			Type.String({ pattern: '^(scheduled|open|live|ended)(,(scheduled|open|live|ended)){0,3}$', description: 'One state, or several with commas between' }),
+		),
+		order: Type.Optional(
+			Type.Enum(['id', 'time', 'latest'], {
+				description: '`time`: soonest start first (`scheduledAt`, else `doorsOpenAt`, else when it went live), rooms without one last; `latest`: the other way round. Default: `id`, or `time` with `from` or `to`',
+			}),
+		),
+		from: Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'Only rooms that start then or later (in a URL the + of an offset is %2B)' })),
+		to: Type.Optional(Type.String({ format: 'date-time', maxLength: 40, description: 'Only rooms that start before' })),
 	},
 	strict,
 );
+
+export const NewCancellation = Type.Union([Type.Null(), Type.Object({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 500, pattern: '\\S', description: 'Shown to those who come, and to those who wait' })) }, strict)]);
+export const NewExtension = Type.Object({ minutes: Type.Integer({ minimum: 1, maximum: MAX_EXTENSION_MINUTES }) }, strict);
 export const ListenQuery = Type.Object(
 	{
 		packing: Type.Optional(
@@ -173,11 +195,22 @@ export const IssuedToken = Type.Object(
 		token: Type.String(),
 		url: Type.String({ format: 'uri', description: 'The page for this role, with the token in the fragment, which no server or log sees' }),
 		expiresAt: Type.String({ format: 'date-time' }),
+		tokenId: Type.String({ description: 'By which this one token can be revoked' }),
+		subject: Type.String({ description: 'By which all tokens of this person can be revoked' }),
 	},
 	strict,
 );
 
 export const KeyParams = Type.Object({ kid: Type.String({ minLength: 1, maxLength: 100 }) });
+export const KeyList = Type.Object(
+	{
+		keys: Type.Array(
+			Type.Object({ kid: Type.String(), createdAt: Type.String({ format: 'date-time' }), signing: Type.Boolean({ description: 'Whether tokens are signed with it now' }) }, strict),
+		),
+		retired: Type.Array(Type.Object({ kid: Type.String(), retiredAt: Type.String({ format: 'date-time' }) }, strict)),
+	},
+	strict,
+);
 export const NewKey = Type.Object({ kid: Type.String({ description: 'Id of the key that signs from now on' }) }, strict);
 
 export const Health = Type.Object({ status: Type.Literal('ok') }, strict);
@@ -220,7 +253,7 @@ export function problems(...codes: DomainErrorCode[]): Record<number, TSchema> {
 }
 
 /** What every route that looks at tokens may answer. */
-export const TOKEN_PROBLEMS = ['token_required', 'token_invalid', 'forbidden'] as const satisfies DomainErrorCode[];
+export const TOKEN_PROBLEMS = ['token_required', 'token_invalid', 'token_revoked', 'forbidden'] as const satisfies DomainErrorCode[];
 
 /** What every route that a room's home answers may answer, in a cluster. */
 export const HOME_PROBLEMS = ['home_unavailable', 'not_home', 'store_unavailable'] as const satisfies DomainErrorCode[];

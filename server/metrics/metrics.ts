@@ -7,8 +7,10 @@ import { addAdmissionFigures, type AdmissionSource } from './admission-figures.t
 import { addClusterFigures, addDrainFigures, type ClusterSources, type DrainSource } from './cluster-figures.ts';
 import { addFigure, one } from './figure.ts';
 import { addLinkFigures, type LinkSources } from './link-figures.ts';
+import { ListenerQuality, type ListenerQualityOptions } from './listener-quality.ts';
 import { addOverflowFigures, type OverflowSource } from './overflow-figures.ts';
 import { addPressureFigures, type PressureSource } from './pressure-figures.ts';
+import { addServiceFigures, type ServiceSources } from './service-figures.ts';
 import { addShardFigures, type ShardFigures } from './shard-figures.ts';
 
 /** Where figures come from when somebody asks; each is called several times per scrape and must be cheap. */
@@ -22,6 +24,9 @@ export interface MetricsSources {
 	capacity?: CapacitySource;
 	pressure?: PressureSource;
 	overflow?: OverflowSource;
+	/** How listeners hear, as a few of them tell. */
+	quality?: ListenerQualityOptions;
+	services?: ServiceSources;
 	/** Absent for a node that is alone. */
 	cluster?: ClusterSources;
 	/** Also the process's own figures (CPU, memory, event loop, garbage collection). */
@@ -49,6 +54,8 @@ const EVENT_FIGURES: readonly [name: string, help: string, kind: 'counter' | 'ga
  * counted as they happen. No label is taken from what people send: series are bounded by shards, routes and scripts.
  */
 export class Metrics {
+	/** Takes what listeners tell; absent where nobody is asked. */
+	readonly quality: ListenerQuality | undefined;
 	readonly #registry: Registry;
 	readonly #requests: Histogram<'method' | 'route' | 'status'>;
 	readonly #joins: Histogram<'kind' | 'outcome'>;
@@ -87,6 +94,8 @@ export class Metrics {
 		if (sources.capacity) addCapacityFigures(registers, sources.capacity);
 		if (sources.pressure) addPressureFigures(registers, sources.pressure);
 		if (sources.overflow) addOverflowFigures(registers, sources.overflow);
+		this.quality = sources.quality && new ListenerQuality(registers, sources.quality);
+		if (sources.services) addServiceFigures(registers, sources.services);
 		if (sources.cluster) addClusterFigures(registers, sources.cluster);
 		if (sources.processMetrics) collectDefaultMetrics({ register: registry });
 	}

@@ -30,6 +30,8 @@ export interface OverflowOptions {
 	/** Any fresh id; what is neither letter nor digit is left out. */
 	randomId: () => string;
 	schedule: (ms: number, task: () => void) => () => void;
+	/** The stream of a room that lives here begins. */
+	onStarted?: (roomId: string) => void;
 	log: Logger;
 }
 
@@ -250,6 +252,7 @@ export class Overflow {
 			stream.refuse(unavailable(`There is no overflow stream here: ${this.#whyNot}`));
 			return { kind: 'home', look() {}, close() {} };
 		}
+		this.#options.onStarted?.(roomId);
 		return new HomeSource({
 			roomId, epoch, window, media, supervisor, now, log,
 			encoding: { ffmpegPath: config.ffmpegPath, bitrateKbps: config.bitrateKbps },

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import type { DtlsParameters, IceParameters, PackingMs, RtpCapabilities, RtpParameters, TransportParameters } from '../../sfu/contract/media-types.ts';
 import { makeSessionId, parseSessionId } from '../../sfu/contract/session-id.ts';
+import type { OwnerMatch, SessionOwner } from '../../sfu/contract/session-owner.ts';
 import { SfuError } from '../../sfu/contract/sfu-error.ts';
 import type { SessionPatchResult, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
@@ -150,7 +151,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			if (this.#rooms.get(room.id) !== entry) {
 				throw this.#over(); // It ended meanwhile, and nothing would ever take its edge away again.
 			}
-			const session = await this.#seat(room.id, entry, join, offer, packingMs, random);
+			const session = await this.#seat(room.id, entry, join, offer, packingMs, random, arrival.owner);
 			outcome = 'joined';
 			this.#joined(entry);
 			return session;
@@ -167,7 +168,7 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 		}
 	}
 
-	async #seat(roomId: string, { programme }: RoomEntry, join: AdmittedJoin, offer: string, packingMs: PackingMs | undefined, random: string): Promise<SessionCreated> {
+	async #seat(roomId: string, { programme }: RoomEntry, join: AdmittedJoin, offer: string, packingMs: PackingMs | undefined, random: string, owner: SessionOwner | undefined): Promise<SessionCreated> {
 		const shard = this.#supervisor.shard(join.shard);
 		if (!shard) {
 			throw noCapacity();
@@ -180,17 +181,18 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 			sessionId,
 			offer,
 			...(packingMs === undefined ? {} : { packingMs }),
+			...(owner && { owner }),
 		});
 		join.seated(listeners, roomListeners);
 		return { sessionId, sdp, etag };
 	}
 
-	async publish(room: Room, participantId: string, offer: string): Promise<SessionCreated> {
+	async publish(room: Room, participantId: string, offer: string, owner?: SessionOwner): Promise<SessionCreated> {
 		return media(async () => {
 			const { shard } = await this.#known(room.id).programme.openOrigin();
 			const index = shard.assignment?.index ?? 0;
 			const sessionId = this.#sessionId(index, randomBytes(16).toString('hex'));
-			const { sdp, etag } = await shard.request('speaker.publish', { roomId: room.id, participantId, sessionId, offer });
+			const { sdp, etag } = await shard.request('speaker.publish', { roomId: room.id, participantId, sessionId, offer, ...(owner && { owner }) });
 			return { sessionId, sdp, etag };
 		});
 	}
@@ -203,6 +205,11 @@ export class Programmes extends EventEmitter<RoomMediaEvents> implements RoomMed
 	async closeSession(sessionId: string): Promise<void> {
 		const shard = this.#shardOf(sessionId);
 		await media(() => shard.request('session.close', { sessionId }));
+	}
+
+	async endSessions(match: OwnerMatch): Promise<number> {
+		const answers = await Promise.allSettled(this.#supervisor.shards().flatMap((shard) => (shard.assignment ? [shard.request('session.endOf', match)] : [])));
+		return answers.reduce((sum, answer) => sum + (answer.status === 'fulfilled' ? answer.value.ended : 0), 0);
 	}
 
 	async addSpeaker(room: Room, participantId: string, number: number): Promise<{ rtpCapabilities: RtpCapabilities }> {

@@ -4,6 +4,7 @@ import type { LinkedVoice, LinkEndpoint, PackingMs } from '../../sfu/contract/me
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import type { EdgeRef, UpstreamRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
+import { ALWAYS, inSpan } from '../tracing/spans.ts';
 import type { Avoided, LinkBroker } from './link-broker.ts';
 
 export interface RoomEdgesOptions {
@@ -372,7 +373,8 @@ export class RoomEdges {
 		edge.retry = undefined;
 		const link: Link = { id: randomUUID(), upstream: undefined, asked: false };
 		edge.making = link;
-		this.#make(index, edge, link).then(
+		const attributes = { [ALWAYS]: true, 'rostrum.room': this.#roomId, 'rostrum.shard': index, 'rostrum.link': link.id, 'rostrum.why': why ?? 'new' };
+		inSpan('link', attributes, () => this.#make(index, edge, link)).then(
 			() => this.#linked(index, edge, link),
 			(error: unknown) => this.#failed(index, edge, link, error),
 		);

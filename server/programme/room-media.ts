@@ -10,6 +10,7 @@ import type {
 	Talker,
 	TransportParameters,
 } from '../../sfu/contract/media-types.ts';
+import type { OwnerMatch, SessionOwner } from '../../sfu/contract/session-owner.ts';
 import type { SessionPatchResult } from '../../sfu/contract/shard-protocol.ts';
 import type { Room } from '../rooms/room.ts';
 
@@ -29,6 +30,8 @@ export interface Arrival {
 	readonly refusedAtMs?: number | undefined;
 	/** Tells, should it have to wait for its turn, when it is gone meanwhile. */
 	readonly onGone?: ((gone: () => void) => void) | undefined;
+	/** Whose token it came with; absent: none. */
+	readonly owner?: SessionOwner | undefined;
 }
 
 export interface RoomMediaEvents {
@@ -47,9 +50,11 @@ export interface RoomMedia extends EventEmitter<RoomMediaEvents> {
 	/** WHEP: seats a listener on one of this node's listener shards, when it is its turn. @param random the 32 hex digits of the session's id, where somebody chose them before */
 	listen(room: Room, offer: string, packingMs?: PackingMs, random?: string, arrival?: Arrival): Promise<SessionCreated>;
 	/** WHIP: the participant must be on stage (see `addSpeaker`). */
-	publish(room: Room, participantId: string, offer: string): Promise<SessionCreated>;
+	publish(room: Room, participantId: string, offer: string, owner?: SessionOwner): Promise<SessionCreated>;
 	patchSession(sessionId: string, fragment: string, ifMatch?: string): Promise<SessionPatchResult>;
 	closeSession(sessionId: string): Promise<void>;
+	/** Ends all WHEP and WHIP sessions of a person or a token on this node. A shard that does not answer is left out. @returns how many */
+	endSessions(match: OwnerMatch): Promise<number>;
 
 	/** Makes sure that the room has an origin and that this speaker is known there. Idempotent. */
 	addSpeaker(room: Room, participantId: string, number: number): Promise<{ rtpCapabilities: RtpCapabilities }>;

@@ -3,14 +3,17 @@ import type { Logger } from 'pino';
 import type { Homes, HomesEvents } from '../cluster/homes.ts';
 import { DomainError } from '../errors.ts';
 import { Agenda } from './agenda.ts';
+import { endOf } from './room-times.ts';
 import type { RoomDirectory, RoomDirectoryEvents } from './room-directory.ts';
 import type { Room } from './room.ts';
 
 export interface DoorsOptions {
-	rooms: Pick<RoomDirectory, 'get' | 'list' | 'transition'> & EventEmitter<RoomDirectoryEvents>;
+	rooms: Pick<RoomDirectory, 'get' | 'list' | 'transition' | 'warnOfEnd'> & EventEmitter<RoomDirectoryEvents>;
 	homes: Pick<Homes, 'epochOf'> & EventEmitter<HomesEvents>;
 	/** How long before its doors a room with `expectedListeners` is prewarmed: it needs a home by then. */
 	prewarmMs: number;
+	/** How long before a room ends by itself people are told. */
+	endWarningMs: number;
 	/** Milliseconds since the epoch. */
 	now: () => number;
 	/** Runs a task later; the function that is given back cancels it. */
@@ -27,16 +30,29 @@ const HOME_LEAD_MS = 15_000;
 export const TOO_LATE_MS = 6 * 3_600_000;
 const RETRY_MS = 1_000;
 
+/** What a room's plan asks for next. */
+interface Step {
+	readonly what: 'open' | 'warn' | 'end';
+	readonly atMs: number;
+}
+
+const DONE: Record<Step['what'], string> = {
+	open: 'the doors were opened at their time',
+	warn: 'people were told that the room ends soon',
+	end: 'the room was ended at its time',
+};
+
 /**
- * Opens rooms at their `doorsOpenAt`. Every node watches the times of all rooms; the room's home alone opens it, and the
- * write is fenced like any other, so it happens once whatever moves, restarts or is away. Going live stays a host's act.
+ * Does what rooms' plans say at its time: opens the doors at `doorsOpenAt`, says ahead when a room ends by itself, and ends
+ * it. Every node watches the times of all rooms; the room's home alone acts, and its write is fenced like any other, so
+ * each happens once whatever moves, restarts or is away. Going live stays a host's act.
  */
 export class Doors {
 	readonly #options: DoorsOptions;
 	readonly #agenda: Agenda;
-	/** Room → when its doors are to open, for rooms that have a time and are not open yet. */
-	readonly #opensAtMs = new Map<string, number>();
-	readonly #opening = new Set<string>();
+	/** Room → what is next, for rooms whose plan has something to come. */
+	readonly #steps = new Map<string, Step>();
+	readonly #acting = new Set<string>();
 	#closed = false;
 
 	static create(options: DoorsOptions): Doors {
@@ -47,7 +63,7 @@ export class Doors {
 		this.#options = options;
 		this.#agenda = new Agenda({ now: options.now, schedule: options.schedule, onDue: (roomId) => this.#due(roomId) });
 		const { rooms, homes } = options;
-		for (const room of rooms.list({ limit: Number.MAX_SAFE_INTEGER, states: ['scheduled'] })) {
+		for (const room of rooms.list({ limit: Number.MAX_SAFE_INTEGER, states: ['scheduled', 'open', 'live'] })) {
 			this.#note(room);
 		}
 		rooms.on('changed', this.#onChanged).on('removed', this.#onRemoved);
@@ -56,13 +72,13 @@ export class Doors {
 
 	/** Whether the room needs a home although nobody is in it: its doors, or what is made ready before them, are near. */
 	isNear(roomId: string): boolean {
-		const opensAtMs = this.#opensAtMs.get(roomId);
-		if (opensAtMs === undefined) {
+		const step = this.#steps.get(roomId);
+		if (step?.what !== 'open') {
 			return false;
 		}
 		const { now, prewarmMs, rooms } = this.#options;
 		const leadMs = HOME_LEAD_MS + ((rooms.get(roomId)?.expectedListeners ?? 0) > 0 ? prewarmMs : 0);
-		return now() >= opensAtMs - leadMs && !this.#isTooLate(roomId);
+		return now() >= step.atMs - leadMs && !this.#isTooLate(roomId);
 	}
 
 	close(): void {
@@ -78,75 +94,116 @@ export class Doors {
 
 	readonly #onGained = (roomId: string): void => {
 		// Its time may have come while nobody was home.
-		const opensAtMs = this.#opensAtMs.get(roomId);
-		if (opensAtMs !== undefined) {
-			this.#agenda.set(roomId, opensAtMs);
+		const step = this.#steps.get(roomId);
+		if (step !== undefined) {
+			this.#agenda.set(roomId, step.atMs);
 		}
 	};
 
 	#note(room: Room): void {
-		const opensAtMs = room.state === 'scheduled' && room.doorsOpenAt !== undefined ? Date.parse(room.doorsOpenAt) : undefined;
-		if (opensAtMs === undefined) {
+		const step = this.#nextStep(room);
+		if (step === undefined) {
 			this.#forget(room.id);
 			return;
 		}
-		this.#opensAtMs.set(room.id, opensAtMs);
-		this.#agenda.set(room.id, opensAtMs);
+		this.#steps.set(room.id, step);
+		this.#agenda.set(room.id, step.atMs);
 	}
 
 	#forget(roomId: string): void {
-		this.#opensAtMs.delete(roomId);
+		this.#steps.delete(roomId);
 		this.#agenda.delete(roomId);
 	}
 
+	#nextStep(room: Room): Step | undefined {
+		if (room.state === 'scheduled') {
+			return room.doorsOpenAt === undefined ? undefined : { what: 'open', atMs: Date.parse(room.doorsOpenAt) };
+		}
+		const endMs = room.state === 'ended' ? undefined : endOf(room);
+		if (endMs === undefined) {
+			return undefined;
+		}
+		return room.endingAt === undefined ? { what: 'warn', atMs: endMs - this.#options.endWarningMs } : { what: 'end', atMs: endMs };
+	}
+
 	#due(roomId: string): void {
-		if (this.#isTooLate(roomId)) {
+		const step = this.#steps.get(roomId);
+		if (step === undefined) {
+			return;
+		}
+		if (step.what === 'open' && this.#isTooLate(roomId)) {
 			this.#options.log.info({ room: roomId }, 'the doors of a room were due long ago; its host may open them');
 			return;
 		}
-		if (this.#options.homes.epochOf(roomId) !== undefined && !this.#opening.has(roomId)) {
-			void this.#open(roomId);
+		if (this.#options.homes.epochOf(roomId) !== undefined && !this.#acting.has(roomId)) {
+			void this.#act(roomId, step);
 			return;
 		}
 		// Another node's to do, and its doing so takes the room off this agenda. Should this node become home, or be sure again that it is, it is told or finds out.
 		this.#again(roomId);
 	}
 
-	async #open(roomId: string): Promise<void> {
-		const { rooms, log } = this.#options;
-		this.#opening.add(roomId);
+	async #act(roomId: string, step: Step): Promise<void> {
+		const { log } = this.#options;
+		this.#acting.add(roomId);
 		try {
-			// Somebody may have opened it or moved its time since: what stands when its turn comes counts.
-			const room = await rooms.transition(roomId, 'open', (room) => this.#isDue(room));
-			if (room.state === 'open') {
-				log.info({ room: roomId, doorsOpenAt: room.doorsOpenAt }, 'the doors were opened at their time');
+			const done = await this.#do(roomId, step);
+			if (done) {
+				log.info({ room: roomId }, DONE[done]);
 			}
 		} catch (error) {
 			// Redis has just gone, or the home is changing.
 			const passing = error instanceof DomainError && error.retryable;
-			log[passing ? 'debug' : 'warn']({ err: error, room: roomId }, 'the doors could not be opened; it is tried again');
+			log[passing ? 'debug' : 'warn']({ err: error, room: roomId }, 'what the plan of a room says could not be done; it is tried again');
 		} finally {
-			this.#opening.delete(roomId);
+			this.#acting.delete(roomId);
 		}
 		this.#again(roomId);
 	}
 
-	/** If it is still to be done by then: a second later, or at its time when that was moved meanwhile. */
+	/** Somebody may have acted or moved the time since: what stands when its turn comes counts. Gives what was done. */
+	async #do(roomId: string, { what }: Step): Promise<Step['what'] | undefined> {
+		const { rooms, now } = this.#options;
+		let done: Step['what'] | undefined;
+		const still = (room: Room): boolean => {
+			const step = this.#closed ? undefined : this.#nextStep(room);
+			const due = step?.what === what && step.atMs <= now();
+			done = due ? what : undefined;
+			return due;
+		};
+		if (what === 'open') {
+			await rooms.transition(roomId, 'open', still);
+		} else if (what === 'end' || this.#isOver(roomId)) {
+			// Nobody is warned of what is past: a node that was down at that time ends the room at once.
+			await rooms.transition(roomId, 'end', (room) => {
+				const over = !this.#closed && room.state !== 'ended' && room.state !== 'scheduled' && (endOf(room) ?? Number.POSITIVE_INFINITY) <= now();
+				done = over ? 'end' : undefined;
+				return over;
+			});
+		} else {
+			await rooms.warnOfEnd(roomId, still);
+		}
+		return done;
+	}
+
+	/** If something is to be done by then: a second later, or at its time when that is to come. */
 	#again(roomId: string): void {
-		const opensAtMs = this.#opensAtMs.get(roomId);
-		if (opensAtMs !== undefined && !this.#closed) {
-			this.#agenda.set(roomId, Math.max(opensAtMs, this.#options.now() + RETRY_MS));
+		const step = this.#steps.get(roomId);
+		if (step !== undefined && !this.#closed) {
+			this.#agenda.set(roomId, Math.max(step.atMs, this.#options.now() + RETRY_MS));
 		}
 	}
 
-	#isDue({ state, doorsOpenAt }: Room): boolean {
-		return !this.#closed && state === 'scheduled' && doorsOpenAt !== undefined && Date.parse(doorsOpenAt) <= this.#options.now();
+	#isOver(roomId: string): boolean {
+		const room = this.#options.rooms.get(roomId);
+		const endMs = room === undefined ? undefined : endOf(room);
+		return endMs !== undefined && endMs <= this.#options.now();
 	}
 
-	/** By the planned start, or by the doors where none is planned. */
+	/** By the planned start, or by the doors where none is planned; and once it should be over. */
 	#isTooLate(roomId: string): boolean {
 		const room = this.#options.rooms.get(roomId);
 		const planned = room?.scheduledAt ?? room?.doorsOpenAt;
-		return planned !== undefined && this.#options.now() - Date.parse(planned) > TOO_LATE_MS;
+		return (planned !== undefined && this.#options.now() - Date.parse(planned) > TOO_LATE_MS) || (room?.endsAt !== undefined && this.#isOver(roomId));
 	}
 }

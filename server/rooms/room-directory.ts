@@ -1,8 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { DomainError } from '../errors.ts';
-import type { Room, RoomState } from './room.ts';
-import { type NewRoom, newRoom, patchedRoom, type RoomCommand, type RoomPatch, transitionedRoom } from './room-transitions.ts';
+import type { Room, RoomRecording, RoomState } from './room.ts';
+import { cancelledRoom, extendedRoom, type NewRoom, newRoom, patchedRoom, type RoomCommand, type RoomPatch, transitionedRoom, warnedRoom } from './room-transitions.ts';
 import type { RoomStore } from './store/room-store.ts';
+import { Timetable, type TimetableQuery } from './timetable.ts';
 
 export interface RoomDirectoryEvents {
 	/** A room was made (`before` undefined) or changed; it is stored already. */
@@ -19,13 +20,19 @@ export interface RoomDirectoryOptions {
 	defaults: { voices: number };
 }
 
-/** Which rooms `list` gives: in order of id, after the id `after`. */
-export interface RoomQuery {
-	after?: string;
+interface RoomFilter {
 	limit: number;
 	states?: readonly RoomState[];
 	visibility?: Room['visibility'];
 }
+
+/** Which rooms `list` gives: in order of id, after the id `after`. */
+export interface RoomQuery extends RoomFilter {
+	after?: string;
+}
+
+/** Which rooms `listByTime` gives. */
+export type TimedRoomQuery = RoomFilter & TimetableQuery;
 
 const LOAD_PAGE = 500;
 const ID_ATTEMPTS = 5;
@@ -43,6 +50,7 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 	readonly #rooms = new Map<string, Room>();
 	/** All ids in order, so that a page needs no sorting. */
 	#ids: string[] = [];
+	readonly #timetable = new Timetable();
 	/** The last change under way, by room. */
 	readonly #queues = new Map<string, Promise<unknown>>();
 
@@ -60,7 +68,10 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 		let after: string | undefined;
 		for (;;) {
 			const page = await options.store.listRooms(after === undefined ? { limit: LOAD_PAGE } : { after, limit: LOAD_PAGE });
-			for (const room of page) directory.#rooms.set(room.id, Object.freeze(room));
+			for (const room of page) {
+				directory.#rooms.set(room.id, Object.freeze(room));
+				directory.#timetable.set(room);
+			}
 			after = page.at(-1)?.id;
 			if (page.length < LOAD_PAGE) break;
 		}
@@ -87,9 +98,18 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 		const found: Room[] = [];
 		for (let index = query.after === undefined ? 0 : this.#indexAfter(query.after); index < this.#ids.length && found.length < query.limit; index++) {
 			const room = this.#rooms.get(this.#ids[index]!)!;
-			if (query.states !== undefined && !query.states.includes(room.state)) continue;
-			if (query.visibility !== undefined && room.visibility !== query.visibility) continue;
-			found.push(room);
+			if (fits(room, query)) found.push(room);
+		}
+		return found;
+	}
+
+	/** In order of their start, then id; rooms without one come last. */
+	listByTime(query: TimedRoomQuery): Room[] {
+		const found: Room[] = [];
+		if (query.limit <= 0) return found;
+		for (const id of this.#timetable.ids(query)) {
+			const room = this.#rooms.get(id);
+			if (room !== undefined && fits(room, query) && found.push(room) === query.limit) break;
 		}
 		return found;
 	}
@@ -109,7 +129,22 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 
 	/** Rejects with `room_not_found`, `room_ended`, `wrong_room_state`, `invalid_request`. */
 	update(id: string, patch: RoomPatch): Promise<Room> {
-		return this.#change(id, (room) => patchedRoom(room, patch));
+		return this.#change(id, (room) => patchedRoom(room, patch, this.#now()));
+	}
+
+	/** Done already: no error and no change. Rejects with `room_not_found`, `wrong_room_state`. */
+	cancel(id: string, reason?: string): Promise<Room> {
+		return this.#change(id, (room) => cancelledRoom(room, reason, this.#now()));
+	}
+
+	/** Rejects with `room_not_found`, `room_ended`, `wrong_room_state`. */
+	extend(id: string, minutes: number): Promise<Room> {
+		return this.#change(id, (room) => extendedRoom(room, minutes));
+	}
+
+	/** Lets everybody know when the room ends by itself. @param still as for `transition` */
+	warnOfEnd(id: string, still: (room: Room) => boolean): Promise<Room> {
+		return this.#change(id, (room) => (still(room) ? warnedRoom(room) : room));
 	}
 
 	/**
@@ -118,6 +153,16 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 	 */
 	transition(id: string, command: RoomCommand, still: (room: Room) => boolean = () => true): Promise<Room> {
 		return this.#change(id, (room) => (still(room) ? transitionedRoom(room, command, this.#now()) : room));
+	}
+
+	/** Begins, goes on with (on another node) or ends (undefined) its recording. Rejects with `room_not_found`. */
+	setRecording(id: string, next: (room: Room) => RoomRecording | undefined): Promise<Room> {
+		return this.#change(id, (room) => {
+			const recording = next(room);
+			if (recording === room.recording) return room;
+			const { recording: _before, ...rest } = room;
+			return { ...rest, ...(recording && { recording, recorded: true }), version: room.version + 1 };
+		});
 	}
 
 	/** With its bans and numbers, in whatever state it is. Rejects with `room_not_found`. */
@@ -180,6 +225,7 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 	#adopt(room: Room): Room {
 		const before = this.#rooms.get(room.id);
 		this.#rooms.set(room.id, Object.freeze(room));
+		this.#timetable.set(room);
 		if (before === undefined) this.#ids.splice(this.#indexAfter(room.id), 0, room.id);
 		this.emit('changed', room, before);
 		return room;
@@ -188,6 +234,7 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 	#forget(room: Room): void {
 		if (this.#rooms.get(room.id)?.createdAt !== room.createdAt) return; // Another node was faster, and may have made it anew.
 		this.#rooms.delete(room.id);
+		this.#timetable.delete(room.id);
 		this.#ids.splice(this.#indexAfter(room.id) - 1, 1);
 		this.emit('removed', room);
 	}
@@ -215,6 +262,9 @@ export class RoomDirectory extends EventEmitter<RoomDirectoryEvents> {
 		return result;
 	}
 }
+
+const fits = (room: Room, { states, visibility }: RoomFilter): boolean =>
+	(states === undefined || states.includes(room.state)) && (visibility === undefined || room.visibility === visibility);
 
 /** Byte order, as every store lists; never the locale's. */
 function byId(a: string, b: string): number {

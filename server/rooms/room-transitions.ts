@@ -1,11 +1,12 @@
 import { Compile } from 'typebox/compile';
 import { DomainError } from '../errors.ts';
+import { endOf, isTimeZone, startOf } from './room-times.ts';
 import { type Room, RoomId, RoomSettings, type RoomState } from './room.ts';
 
 /** What makes a room; everything but the title has a default. */
 export type NewRoom = { id?: string } & Pick<RoomSettings, 'title'> & Partial<RoomSettings>;
 
-type Removable = 'description' | 'scheduledAt' | 'doorsOpenAt' | 'expectedListeners' | 'maxListeners';
+type Removable = 'description' | 'scheduledAt' | 'doorsOpenAt' | 'endsAt' | 'maxDurationMinutes' | 'timeZone' | 'expectedListeners' | 'maxListeners';
 /** Changed settings: left out stays as it is, `null` takes an optional setting away (RFC 7396). */
 export type RoomPatch = Partial<Omit<RoomSettings, Removable>> & { [K in Removable]?: RoomSettings[K] | null };
 
@@ -13,7 +14,8 @@ export type RoomCommand = 'open' | 'start' | 'end';
 
 const isSettingName = (name: string): name is keyof RoomSettings => name in RoomSettings.properties;
 const SETTING_NAMES = Object.keys(RoomSettings.properties).filter(isSettingName);
-const INSTANTS = ['scheduledAt', 'doorsOpenAt'] as const;
+const INSTANTS = ['scheduledAt', 'doorsOpenAt', 'endsAt'] as const;
+const MINUTE_MS = 60_000;
 const settingsCheck = Compile(RoomSettings);
 const idCheck = Compile(RoomId);
 
@@ -26,7 +28,7 @@ const NEXT: Record<RoomCommand, Partial<Record<RoomState, RoomState>>> = {
 const WRONG_ORDER: Record<RoomCommand, string> = {
 	open: 'The doors can only be opened while the room is scheduled.',
 	start: 'The room can only go live while it is scheduled or open.',
-	end: 'The room has not been opened yet, so it cannot be ended; change or remove it instead.',
+	end: 'The room has not been opened yet, so it cannot be ended; cancel it instead.',
 };
 
 /**
@@ -45,7 +47,7 @@ export function newRoom(input: NewRoom, base: { id: string; voices: number; at: 
  * The room with these settings changed, or the very same object if nothing differs.
  * @throws DomainError `room_ended`, `wrong_room_state` (voices once open), `invalid_request`
  */
-export function patchedRoom(room: Room, patch: RoomPatch): Room {
+export function patchedRoom(room: Room, patch: RoomPatch, at: Date): Room {
 	if (room.state === 'ended') throw ended(room);
 	if (patch.voices !== undefined && patch.voices !== room.voices && room.state !== 'scheduled') {
 		throw new DomainError('wrong_room_state', 'The number of voices is fixed once the doors are open.', { extra: { field: 'voices', state: room.state } });
@@ -59,7 +61,12 @@ export function patchedRoom(room: Room, patch: RoomPatch): Room {
 	if (SETTING_NAMES.every((name) => settings[name] === room[name])) return room;
 	const kept: Room = { ...room, version: room.version + 1 };
 	for (const name of SETTING_NAMES) delete (kept as Partial<Room>)[name];
-	return { ...kept, ...settings };
+	const patched = withoutStaleWarning({ ...kept, ...settings });
+	const end = room.state === 'scheduled' ? undefined : endOf(patched);
+	if (end !== undefined && end !== endOf(room) && end <= at.getTime()) {
+		throw new DomainError('invalid_request', 'The room would have ended already; end it instead.', { extra: { field: settings.endsAt === room.endsAt ? 'maxDurationMinutes' : 'endsAt' } });
+	}
+	return patched;
 }
 
 /**
@@ -76,7 +83,57 @@ export function transitionedRoom(room: Room, command: RoomCommand, at: Date): Ro
 	if (state === 'ended') next.endedAt = instant;
 	else next.openedAt ??= instant;
 	if (state === 'live') next.startedAt = instant;
-	return next;
+	return state === 'ended' ? next : withoutStaleWarning(notOverAlready(next, at));
+}
+
+/**
+ * The room closed before it was ever on air, with what those who wait are to be told; or the very same object if that was done already.
+ * @throws DomainError `wrong_room_state` when it is or was on air
+ */
+export function cancelledRoom(room: Room, reason: string | undefined, at: Date): Room {
+	if (room.startedAt !== undefined) throw new DomainError('wrong_room_state', 'The room has been on air; it can be ended, not cancelled.', { extra: { state: room.state } });
+	if (room.state === 'ended') return room;
+	return { ...room, state: 'ended', endedAt: at.toISOString(), ...(reason !== undefined && { cancelReason: reason }), version: room.version + 1 };
+}
+
+/** The room once people are warned that it ends at its time; the very same object if they were, or if it does not end by itself. */
+export function warnedRoom(room: Room): Room {
+	const end = room.state === 'ended' ? undefined : endOf(room);
+	const endingAt = end === undefined ? undefined : new Date(end).toISOString();
+	return endingAt === undefined || room.endingAt === endingAt ? room : { ...room, endingAt, version: room.version + 1 };
+}
+
+/**
+ * The room with its end put off, whatever sets it.
+ * @throws DomainError `room_ended`, `wrong_room_state` when it does not end by itself
+ */
+export function extendedRoom(room: Room, minutes: number): Room {
+	if (room.state === 'ended') throw ended(room);
+	const end = endOf(room);
+	if (end === undefined) throw new DomainError('wrong_room_state', 'This room does not end by itself, so there is nothing to put off.', { extra: { state: room.state } });
+	const laterMs = end + minutes * MINUTE_MS;
+	const later: Room = { ...room, version: room.version + 1 };
+	if (later.endsAt !== undefined && Date.parse(later.endsAt) < laterMs) later.endsAt = new Date(laterMs).toISOString();
+	if (later.maxDurationMinutes !== undefined && later.startedAt !== undefined) {
+		later.maxDurationMinutes = Math.max(later.maxDurationMinutes, Math.ceil((laterMs - Date.parse(later.startedAt)) / MINUTE_MS));
+	}
+	checkedSettings({ ...later });
+	return withoutStaleWarning(later);
+}
+
+/** Somebody opens it after its planned end: it is as long as it was to be, only later. A room whose length nobody planned ends by hand. */
+function notOverAlready(room: Room, at: Date): Room {
+	if (room.endsAt === undefined || Date.parse(room.endsAt) > at.getTime()) return room;
+	const { endsAt, ...open } = room;
+	const start = startOf({ ...room, startedAt: undefined });
+	return start === undefined ? open : { ...open, endsAt: new Date(at.getTime() + Date.parse(endsAt) - start).toISOString() };
+}
+
+/** A warning counts for the end that was meant. */
+function withoutStaleWarning(room: Room): Room {
+	if (room.endingAt === undefined || Date.parse(room.endingAt) === endOf(room)) return room;
+	const { endingAt: _stale, ...rest } = room;
+	return rest;
 }
 
 function checkedSettings(input: Record<string, unknown>): RoomSettings {
@@ -95,6 +152,13 @@ function checkedSettings(input: Record<string, unknown>): RoomSettings {
 	}
 	if (settings.doorsOpenAt !== undefined && settings.scheduledAt !== undefined && settings.doorsOpenAt > settings.scheduledAt) {
 		throw new DomainError('invalid_request', 'The doors must open before the scheduled start or with it.', { extra: { field: 'doorsOpenAt' } });
+	}
+	const begins = settings.scheduledAt ?? settings.doorsOpenAt;
+	if (settings.endsAt !== undefined && begins !== undefined && settings.endsAt <= begins) {
+		throw new DomainError('invalid_request', 'The room must end after its start.', { extra: { field: 'endsAt' } });
+	}
+	if (settings.timeZone !== undefined && !isTimeZone(settings.timeZone)) {
+		throw new DomainError('invalid_request', 'The room’s timeZone must be the IANA name of a time zone, e.g. Europe/Berlin.', { extra: { field: 'timeZone' } });
 	}
 	return settings;
 }

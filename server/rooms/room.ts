@@ -12,12 +12,27 @@ export type Packing = Static<typeof Packing>;
 
 const Instant = Type.String({ format: 'date-time', maxLength: 40, description: 'RFC 3339 date and time with offset' });
 
+/** Checked against what is known of zones when a room is made or changed; `isTimeZone`. */
+const TimeZone = Type.String({
+	pattern: '^[A-Za-z][A-Za-z0-9_+-]{0,30}(?:/[A-Za-z0-9_+-]{1,30}){0,2}$',
+	description: 'IANA name of the time zone in which the event is announced, e.g. `Europe/Berlin`: for show beside the reader’s own. Instants say by themselves when they are.',
+});
+
+export const CancelReason = Type.String({ maxLength: 500 });
+/** Most minutes by which one request puts off the end. */
+export const MAX_EXTENSION_MINUTES = 1_440;
+
 /** What its host may say of a room. */
 export const RoomSettings = Type.Object({
 	title: Type.String({ minLength: 1, maxLength: 200 }),
 	description: Type.Optional(Type.String({ maxLength: 5_000 })),
 	scheduledAt: Type.Optional(Instant),
 	doorsOpenAt: Type.Optional(Instant),
+	/** When it ends by itself, together with `maxDurationMinutes`: the earlier one counts. */
+	endsAt: Type.Optional(Instant),
+	/** Counted from going live. */
+	maxDurationMinutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_080, description: 'On air for so long at most; then it ends by itself' })),
+	timeZone: Type.Optional(TimeZone),
 	expectedListeners: Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000_000 })),
 	maxListeners: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
 	/** Virtual streams of the programme; fixed once somebody listens, so it cannot be changed later. */
@@ -28,6 +43,15 @@ export const RoomSettings = Type.Object({
 });
 export type RoomSettings = Static<typeof RoomSettings>;
 
+/** A recording under way, as every node knows it, so that the next home goes on with it. */
+export const RoomRecording = Type.Object({
+	id: Type.String({ pattern: '^[a-z0-9]{1,32}$' }),
+	startedAt: Type.String({ format: 'date-time' }),
+	/** Names of the nodes that hold parts of it. */
+	nodes: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 1_000 }),
+});
+export type RoomRecording = Static<typeof RoomRecording>;
+
 /** A room as it is stored. Instants are UTC, RFC 3339. */
 export interface Room extends RoomSettings {
 	id: string;
@@ -36,6 +60,14 @@ export interface Room extends RoomSettings {
 	openedAt?: string;
 	startedAt?: string;
 	endedAt?: string;
+	/** People were warned that it ends by itself at this time. Gone when the end is moved. */
+	endingAt?: string;
+	/** What was said to those who had been waiting for a room that was cancelled. */
+	cancelReason?: string;
+	/** Something of it was recorded. */
+	recorded?: boolean;
+	/** The recording that runs, or ran when the room ended. */
+	recording?: RoomRecording;
 	/** Grows with every change; resumes event streams and guards concurrent writes. */
 	version: number;
 }
@@ -60,3 +92,6 @@ export interface Participant {
 	mediaId: string | null;
 	joinedAt: string;
 }
+
+/** Whether what is said in it is kept. */
+export const isRecording = ({ recording, state }: Pick<Room, 'recording' | 'state'>): boolean => recording !== undefined && (state === 'open' || state === 'live');

@@ -1,13 +1,21 @@
 // The roster of one room's stage, as values: every change gives a new frozen snapshot with the next
 // version, and a change that changes nothing gives the same snapshot back.
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { Hand } from './hand-queue.ts';
 import type { Participant } from './room.ts';
+import { NO_RULES, type StageRules } from './stage-rules.ts';
 
+/** Everything of a stage that goes with the room from home to home. */
 export interface StageRoster {
 	/** Grows by one with each change and never goes back while the room has a home; the next home goes on from there. */
 	readonly version: number;
 	/** In order of number. */
 	readonly participants: readonly Participant[];
+	/** Absent: nothing is settled. */
+	readonly rules?: StageRules;
+	/** The queue as it was kept last, some hundred milliseconds behind its home's own; absent: empty. */
+	readonly hands?: readonly Hand[];
 }
 
 export const EMPTY_ROSTER: StageRoster = Object.freeze({ version: 0, participants: Object.freeze([]) });
@@ -20,6 +28,30 @@ export const EMPTY_ROSTER: StageRoster = Object.freeze({ version: 0, participant
  */
 export function participantIdOf(roomId: string, subject: string): string {
 	return `p_${createHash('sha256').update(`${roomId}\n${subject}`).digest('hex').slice(0, 20)}`;
+}
+
+export function rulesOf({ rules }: StageRoster): StageRules {
+	return rules ?? NO_RULES;
+}
+
+export function withRules(roster: StageRoster, rules: StageRules): StageRoster {
+	return rules === rulesOf(roster) ? roster : Object.freeze({ ...roster, version: roster.version + 1, rules });
+}
+
+export function withHands(roster: StageRoster, hands: readonly Hand[]): StageRoster {
+	if (hands.length === 0 && (roster.hands ?? []).length === 0) return roster;
+	return Object.freeze({ ...roster, version: roster.version + 1, hands });
+}
+
+/** Whether people would see no difference: hands are hosts' to see, and are told otherwise. */
+export function looksTheSame(a: StageRoster, b: StageRoster): boolean {
+	const [rulesA, rulesB] = [rulesOf(a), rulesOf(b)];
+	return (
+		(a.participants === b.participants || isDeepStrictEqual(a.participants, b.participants)) &&
+		rulesA.locked === rulesB.locked &&
+		rulesA.maxSize === rulesB.maxSize &&
+		isDeepStrictEqual(rulesA.order, rulesB.order)
+	);
 }
 
 export function participantIn(roster: StageRoster, participantId: string): Participant | undefined {
@@ -85,5 +117,5 @@ export function isNewer(a: StageState, b: StageState): boolean {
 const KEYS_THAT_CHANGE = ['name', 'role', 'muted', 'connection', 'mediaId'] as const;
 
 function next(roster: StageRoster, participants: Participant[]): StageRoster {
-	return Object.freeze({ version: roster.version + 1, participants: Object.freeze(participants) });
+	return Object.freeze({ ...roster, version: roster.version + 1, participants: Object.freeze(participants) });
 }

@@ -93,6 +93,13 @@ const RtpCapabilities = Type.Object({
 	),
 });
 
+/** Most hands in one answer of `hands.list`. */
+export const MAX_HANDS_PAGE = 200;
+/** Hands in a `hands` event: the head of the queue. */
+export const HANDS_SHOWN = 50;
+/** Greatest stage that can be asked for; the configuration may allow less. */
+export const MAX_STAGE_SIZE = 500;
+
 const Nothing = Type.Object({}, { additionalProperties: false });
 const strict = <T extends Record<string, TSchema>>(properties: T) => Type.Object(properties, { additionalProperties: false });
 
@@ -115,6 +122,29 @@ export const STAGE_REQUESTS = {
 	'participant.mute': strict({ participantId: Id }),
 	'participant.muteAll': Nothing,
 	'participant.kick': strict({ participantId: Id }),
+	/** Takes the person off the stage and out of the room, until a host or an admin undoes it. */
+	'participant.ban': strict({ participantId: Id }),
+	/** Asks somebody who listens to come on stage; they accept or decline. */
+	'participant.invite': strict({ participantId: Id }),
+	/** Somebody whose hand is up comes on stage at once; a speaker becomes a co-host; a host may hand over (`host`) and is a co-host then. Default: one step. */
+	'participant.promote': strict({
+		participantId: Id,
+		role: Type.Optional(Type.Union([Type.Literal('speaker'), Type.Literal('cohost'), Type.Literal('host')])),
+	}),
+	/** Co-host → speaker → listener. Default: one step. */
+	'participant.demote': strict({ participantId: Id, role: Type.Optional(Type.Union([Type.Literal('speaker'), Type.Literal('listener')])) }),
+	/** Asks somebody to unmute: they get `unmuteRequested` and unmute themselves, or do not. */
+	'participant.unmute': strict({ participantId: Id }),
+	/** Lowers somebody's hand, or takes an invitation back. */
+	'hand.lower': strict({ participantId: Id }),
+	/** The queue of hands in order, `limit` (default 50) after the hand of `after`. */
+	'hands.list': strict({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_HANDS_PAGE })), after: Type.Optional(Id) }),
+	/** Locked: nobody new comes on stage. `order`: who is shown first; whoever it does not name comes after them. */
+	'stage.set': strict({
+		locked: Type.Optional(Type.Boolean()),
+		maxSize: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_STAGE_SIZE })),
+		order: Type.Optional(Type.Array(Id, { maxItems: MAX_STAGE_SIZE })),
+	}),
 } as const satisfies Record<string, TSchema>;
 
 export type StageMethod = keyof typeof STAGE_REQUESTS;
@@ -143,6 +173,35 @@ export const RosterEntry = Type.Object({
 });
 export type RosterEntry = Static<typeof RosterEntry>;
 
+/** One raised hand, or one open invitation, as hosts see it. */
+export const HandEntry = Type.Object({
+	id: Id,
+	name: Type.String(),
+	/** When the hand was raised, or the invitation made: ISO 8601. */
+	raisedAt: Type.String(),
+	/** Asked to come on stage and not answered yet. */
+	invited: Type.Boolean(),
+	/** False: never raised a hand, but was invited. */
+	raised: Type.Boolean(),
+});
+export type HandEntry = Static<typeof HandEntry>;
+
+/** The queue of hands as hosts see it, in order. `total` counts those that are not listed, too. */
+export const HandsPage = Type.Object({ hands: Type.Array(HandEntry), total: Type.Integer(), version: Type.Integer() });
+export type HandsPage = Static<typeof HandsPage>;
+
+/** What is set for the stage as a whole. */
+const stageSettings = {
+	/** Nobody new comes on stage. */
+	locked: Type.Boolean(),
+	/** People on stage at once, at most. */
+	maxSize: Type.Integer(),
+	/** The room is being recorded: shown to everybody, before they join. */
+	recording: Type.Boolean(),
+};
+export const StageSettings = Type.Object(stageSettings);
+export type StageSettings = Static<typeof StageSettings>;
+
 /** The part of a room that pages show. */
 export const RoomSummary = Type.Object({
 	id: Type.String(),
@@ -153,6 +212,17 @@ export const RoomSummary = Type.Object({
 	doorsOpenAt: Type.Optional(Type.String()),
 	startedAt: Type.Optional(Type.String()),
 	endedAt: Type.Optional(Type.String()),
+	/** It ends by itself at this time: there from the warning on, until it is put off. */
+	endingAt: Type.Optional(Type.String()),
+	/** IANA name of the zone in which the event was announced. */
+	timeZone: Type.Optional(Type.String()),
+	/** It ended without ever having been on air. */
+	cancelled: Type.Optional(Type.Boolean()),
+	cancelReason: Type.Optional(Type.String()),
+	/** What is said is being kept. */
+	recording: Type.Optional(Type.Boolean()),
+	/** Something of it was: there is a replay, or will be. */
+	recorded: Type.Optional(Type.Boolean()),
 	voices: Type.Integer(),
 	version: Type.Integer(),
 });
@@ -178,6 +248,14 @@ export interface StageResults {
 	'participant.mute': Record<string, never>;
 	'participant.muteAll': Record<string, never>;
 	'participant.kick': Record<string, never>;
+	'participant.ban': Record<string, never>;
+	'participant.invite': Record<string, never>;
+	'participant.promote': Record<string, never>;
+	'participant.demote': Record<string, never>;
+	'participant.unmute': Record<string, never>;
+	'hand.lower': Record<string, never>;
+	'hands.list': HandsPage;
+	'stage.set': { stage: StageSettings };
 }
 
 /** Server → client, by event. State, never differences: a frame that is missed is healed by the next. */
@@ -201,10 +279,16 @@ export const STAGE_EVENTS = {
 		alternates: Type.Array(Type.String()),
 		room: RoomSummary,
 		roster: Type.Array(RosterEntry),
+		...stageSettings,
 		listenerCount: Type.Integer(),
 	}),
 	room: Type.Object({ room: RoomSummary }),
-	stage: Type.Object({ roster: Type.Array(RosterEntry) }),
+	/** The roster in the order in which hosts want it shown. */
+	stage: Type.Object({ roster: Type.Array(RosterEntry), ...stageSettings }),
+	/** Hosts and co-hosts: the head of the queue of hands; at most twice a second. */
+	hands: HandsPage,
+	/** What you may do now: your role on this stage changed. */
+	role: Type.Object({ role: RosterEntry.properties.role }),
 	listeners: Type.Object({ count: Type.Integer() }),
 	/** Who has a voice now; `voice` is its index, `number` the roster number. */
 	talkers: Type.Object({ talkers: Type.Array(Type.Object({ number: Type.Integer(), voice: Type.Integer() })), dominant: Type.Union([Type.Integer(), Type.Null()]) }),
@@ -214,6 +298,8 @@ export const STAGE_EVENTS = {
 	pulse: Type.Object({}),
 	/** Somebody with the right to do so muted you. */
 	muted: Type.Object({ by: Type.String() }),
+	/** A host or co-host asks you to unmute: a microphone is opened by its owner alone. */
+	unmuteRequested: Type.Object({ by: Type.String() }),
 	/** The server is about to close the socket; `reconnect` says whether to come back. */
 	bye: Type.Object({ code: Type.String(), detail: Type.String(), reconnect: Type.Boolean() }),
 } as const satisfies Record<string, TSchema>;

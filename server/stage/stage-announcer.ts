@@ -1,8 +1,9 @@
 import type { RtpCapabilities, Talker } from '../../sfu/contract/media-types.ts';
 import type { Room } from '../rooms/room.ts';
 import { roomSummary } from '../rooms/room-summary.ts';
-import type { StageRoster } from '../rooms/stage-roster.ts';
-import type { RosterEntry, StageEvent, StageEventName } from './protocol.ts';
+import { rulesOf, type StageRoster } from '../rooms/stage-roster.ts';
+import { inOrder } from '../rooms/stage-rules.ts';
+import type { RosterEntry, StageEvent, StageEventName, StageSettings } from './protocol.ts';
 import { rosterEntry } from './roster-entry.ts';
 import { encodeEvent, type StageConnection } from './stage-connection.ts';
 
@@ -18,6 +19,7 @@ export interface Welcome {
 	alternates: readonly string[];
 	room: Room;
 	roster: StageRoster;
+	settings: StageSettings;
 	listenerCount: number;
 }
 
@@ -32,7 +34,7 @@ export class StageAnnouncer {
 	}
 
 	/** The first frames of a connection, which must not be in the audience yet. */
-	welcome(connection: StageConnection, { me, resumed, mediaChanged, rtpCapabilities, reconnectGraceMs, alternates, room, roster, listenerCount }: Welcome): void {
+	welcome(connection: StageConnection, { me, resumed, mediaChanged, rtpCapabilities, reconnectGraceMs, alternates, room, roster, settings, listenerCount }: Welcome): void {
 		// Whoever comes between two counts has seen one that the others have not: the next is said in any case.
 		if (listenerCount !== this.#listeners.count) this.#listeners.count = -1;
 		connection.deliver(
@@ -49,7 +51,8 @@ export class StageAnnouncer {
 				pulseEveryMs: connection.pulseEveryMs,
 				alternates: [...alternates],
 				room: roomSummary(room),
-				roster: roster.participants.map(rosterEntry),
+				roster: shown(roster),
+				...settings,
 				listenerCount,
 			}),
 		);
@@ -63,8 +66,8 @@ export class StageAnnouncer {
 		this.#say('room', { room: roomSummary(room) });
 	}
 
-	roster({ participants }: StageRoster): void {
-		this.#say('stage', { roster: participants.map(rosterEntry) });
+	stage(roster: StageRoster, settings: StageSettings): void {
+		this.#say('stage', { roster: shown(roster), ...settings });
 	}
 
 	talkers(talkers: Talker[], dominant: number | null): void {
@@ -92,6 +95,10 @@ export class StageAnnouncer {
 		const frame = encodeEvent(event, data);
 		for (const connection of this.#audience()) connection.deliver(frame);
 	}
+}
+
+function shown(roster: StageRoster): RosterEntry[] {
+	return inOrder(roster.participants, rulesOf(roster)).map(rosterEntry);
 }
 
 /** The router's own structure; its types say `unknown` where the protocol names the plain values that stand there. */

@@ -10,11 +10,19 @@ import type { StagePlace, StageService } from './stage-service.ts';
 export interface StageRequestContext {
 	principal: StagePrincipal;
 	place: StagePlace;
-	stages: Pick<StageService, 'run' | 'setMuted' | 'leave' | 'command' | 'muteOther' | 'muteAll' | 'kick'>;
+	stages: Pick<StageService, 'run' | 'setMuted' | 'leave' | 'people'>;
 	media: Pick<RoomMedia, 'createTransport' | 'connectTransport' | 'restartIce' | 'produce' | 'consume'>;
 }
 
 type Handlers = { [M in StageMethod]: (context: StageRequestContext, params: StageParams<M>) => Promise<StageResults[M]> };
+
+/** Of requests that have nothing to say but that they are carried out. */
+function done<P>(work: (context: StageRequestContext, params: P) => Promise<void>): (context: StageRequestContext, params: P) => Promise<Record<string, never>> {
+	return async (context, params) => {
+		await work(context, params);
+		return {};
+	};
+}
 
 // The casts below narrow what the schema bounds (e.g. any URI) to mediasoup's own unions (the URIs it knows);
 // the sfu checks them in full before a worker sees them.
@@ -46,19 +54,21 @@ const HANDLERS: Handlers = {
 		return {};
 	},
 	'room.command': async ({ place, principal, stages }, { command }) => ({
-		room: roomSummary(await stages.command(principal, place.roomId, command)),
+		room: roomSummary(await stages.people.command(principal, place.roomId, command)),
 	}),
-	'participant.mute': async ({ place, principal, stages }, { participantId }) => {
-		await stages.muteOther(principal, place.roomId, participantId);
-		return {};
-	},
-	'participant.muteAll': async ({ place, principal, stages }) => {
-		await stages.muteAll(principal, place.roomId);
-		return {};
-	},
-	'participant.kick': async ({ place, principal, stages }, { participantId }) => {
-		await stages.kick(principal, place.roomId, participantId);
-		return {};
+	'participant.mute': done(({ place, principal, stages }, { participantId }) => stages.people.mute(principal, place.roomId, participantId)),
+	'participant.muteAll': done(({ place, principal, stages }) => stages.people.muteAll(principal, place.roomId)),
+	'participant.kick': done(({ place, principal, stages }, { participantId }) => stages.people.kick(principal, place.roomId, participantId)),
+	'participant.ban': done(({ place, principal, stages }, { participantId }) => stages.people.ban(principal, place.roomId, participantId)),
+	'participant.invite': done(({ place, principal, stages }, { participantId }) => stages.people.invite(principal, place.roomId, participantId)),
+	'participant.promote': done(({ place, principal, stages }, { participantId, role }) => stages.people.promote(principal, place.roomId, participantId, role)),
+	'participant.demote': done(({ place, principal, stages }, { participantId, role }) => stages.people.demote(principal, place.roomId, participantId, role)),
+	'participant.unmute': done(({ place, principal, stages }, { participantId }) => stages.people.unmute(principal, place.roomId, participantId)),
+	'hand.lower': done(({ place, principal, stages }, { participantId }) => stages.people.lowerHand(principal, place.roomId, participantId)),
+	'hands.list': ({ place, principal, stages }, range) => stages.people.hands(principal, place.roomId, range),
+	'stage.set': async ({ place, principal, stages }, change) => {
+		const { order: _order, ...stage } = await stages.people.set(principal, place.roomId, change);
+		return { stage };
 	},
 };
 

@@ -1,25 +1,35 @@
+import { holderIfKnown } from '../../auth/token-holder.ts';
 import { EventEmitter } from 'node:events';
 import type { RtpCapabilities, Talker } from '../../sfu/contract/media-types.ts';
 import { DomainError } from '../errors.ts';
 import type { RoomMedia, SessionCreated } from '../programme/room-media.ts';
-import type { Participant, Room, StageRole } from '../rooms/room.ts';
+import { isRecording, type Participant, type Room, type StageRole } from '../rooms/room.ts';
 import type { RoomStore } from '../rooms/store/room-store.ts';
 import {
 	EMPTY_ROSTER,
+	looksTheSame,
 	participantIdOf,
 	participantIn,
+	rulesOf,
 	type StageRoster,
 	withAllReconnecting,
 	withChanged,
 	withEntered,
+	withHands,
 	withLeft,
 	withoutMedia,
+	withRules,
 } from '../rooms/stage-roster.ts';
+import type { Hand } from '../rooms/hand-queue.ts';
 import { KeyedQueue } from '../rooms/keyed-queue.ts';
+import { type StageRules, type Standing, standingOf, withSettings, withStanding } from '../rooms/stage-rules.ts';
+import { HANDS_SHOWN, type HandsPage, type StageSettings } from './protocol.ts';
+import { SeatMedia } from './seat-media.ts';
 import { StageAnnouncer } from './stage-announcer.ts';
 import { encodeEvent, type StageConnection, type StageEnding } from './stage-connection.ts';
+import { StageHands } from './stage-hands.ts';
 import { StageOrigin } from './stage-origin.ts';
-import type { StagePrincipal } from './stage-policy.ts';
+import { type StagePrincipal, stageRoleOf, successor } from './stage-policy.ts';
 import { newSeat, type Seat } from './stage-seat.ts';
 
 /** What the stage writes to the log; pino's and Fastify's loggers fit. */
@@ -42,6 +52,8 @@ export interface StageRoomOptions {
 	schedule: (ms: number, task: () => void) => () => void;
 	reconnectGraceMs: number;
 	maxStageSize: number;
+	/** Hands that may be up at once, open invitations with them; default 1,000. */
+	maxHands?: number;
 	/** Base URLs of other nodes that lead here; default none. */
 	alternates?: () => readonly string[];
 	/** Of the home, for the log. */
@@ -57,6 +69,8 @@ export interface Entered {
 	rtpCapabilities: RtpCapabilities | null;
 }
 
+const MAX_HANDS = 1_000;
+
 /**
  * The stage of one room: who has a place, and that media follows.
  *
@@ -65,16 +79,23 @@ export interface Entered {
  * own queue, looks again at the seat after each wait, and a removal from media queues behind what is under
  * way. Different people never wait for each other, so a stage of fifty heals as fast as a stage of one.
  */
-export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
+export class StageRoom extends EventEmitter<{
+	/** What people see has changed. */
+	rosterChanged: [StageRoster];
+	/** Something that is to be kept has changed; told after `rosterChanged`. */
+	stateChanged: [StageRoster];
+}> {
 	readonly #options: StageRoomOptions;
 	readonly #seats = new Map<string, Seat>();
 	readonly #queue = new KeyedQueue();
-	/** People whom media may still know although their seat is gone. */
-	readonly #unremoved = new Set<string>();
 	/** People whose ban is on its way to the store. */
 	readonly #banning = new Set<string>();
 	#roster: StageRoster = EMPTY_ROSTER;
 	readonly #origin = new StageOrigin();
+	readonly #seatMedia: SeatMedia;
+	readonly hands: StageHands;
+	/** As it was announced last. */
+	#recording = false;
 	readonly #announce = new StageAnnouncer(() => this.#connections());
 	#shuttingDown: string | null = null;
 	/** The room lives elsewhere: nothing that still runs here may change anything any more. */
@@ -83,6 +104,24 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	constructor(options: StageRoomOptions) {
 		super();
 		this.#options = options;
+		const { roomId, media, maxHands, now, schedule, epoch, log } = options;
+		this.#seatMedia = new SeatMedia({
+			roomId,
+			media,
+			origin: this.#origin,
+			queue: this.#queue,
+			isMuted: (id) => participantIn(this.#roster, id)?.muted === true,
+			schedule,
+			...(epoch && { epoch }),
+			log,
+		});
+		this.hands = new StageHands({
+			max: maxHands ?? MAX_HANDS,
+			now,
+			schedule,
+			keep: (hands: readonly Hand[]) => this.#setRoster(withHands(this.#roster, hands)),
+			show: (page) => this.#showHands(page, this.#moderators()),
+		});
 	}
 
 	get roster(): StageRoster {
@@ -104,11 +143,52 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 			this.#keepPlace(seat);
 		}
 		this.#setRoster(withAllReconnecting(roster));
+		this.hands.restore(roster.hands ?? []);
 	}
 
-	/** Whether this person would find a place: a held one counts. */
-	hasPlaceFor(participantId: string): boolean {
-		return this.#seats.has(participantId) || this.#seats.size < this.#options.maxStageSize;
+	get rules(): StageRules {
+		return rulesOf(this.#roster);
+	}
+
+	get settings(): StageSettings {
+		const { maxStageSize, room } = this.#options;
+		const { locked, maxSize } = this.rules;
+		const now = room();
+		return { locked, maxSize: Math.min(maxSize ?? maxStageSize, maxStageSize), recording: now !== undefined && isRecording(now) };
+	}
+
+	/** Throws DomainError `invalid_request` for a size that this node does not allow. */
+	set(change: Partial<Pick<StageRules, 'locked' | 'maxSize' | 'order'>>): void {
+		if (this.#moved) throw notHome();
+		const { maxStageSize } = this.#options;
+		if (change.maxSize !== undefined && change.maxSize > maxStageSize) throw new DomainError('invalid_request', `A stage holds ${maxStageSize} people at most.`);
+		this.#setRoster(withRules(this.#roster, withSettings(this.rules, change)));
+	}
+
+	/** Gives somebody, on stage or not, another standing. Of those on stage, others and they themselves see it at once. */
+	appoint(standing: Standing): void {
+		if (this.#moved) throw notHome();
+		const { id, role } = standing;
+		this.#setRoster(withRules(this.#roster, withStanding(this.rules, standing)));
+		const participant = participantIn(this.#roster, id);
+		if (participant && role !== 'listener' && participant.role !== role) {
+			this.#setRoster(withChanged(this.#roster, id, { role }));
+			this.#seats.get(id)?.connection?.deliver(encodeEvent('role', { role }));
+			this.#showHandsTo(id);
+		}
+		this.hands.nudge(id);
+		if (participant?.role === 'host' && role === 'speaker') this.#succeed();
+	}
+
+	/** Throws DomainError `stage_full` or `stage_locked` when this person would find no place; one that is held counts. */
+	requirePlaceFor(participantId: string, role: StageRole): void {
+		if (this.#seats.has(participantId)) return;
+		const { locked, maxSize } = this.settings;
+		// Whoever runs the room is not to be shut out of it by their own doing.
+		const runs = role !== 'speaker';
+		if (locked && !runs) throw new DomainError('stage_locked', 'Nobody new comes on stage at present.', { retryAfterSeconds: 10 });
+		const most = runs ? this.#options.maxStageSize : maxSize;
+		if (this.#seats.size >= most) throw new DomainError('stage_full', `There are ${this.#seats.size} people on stage; ${most} is the limit.`, { retryAfterSeconds: 10 });
 	}
 
 	/** Resolves once nothing of this room is under way. */
@@ -117,41 +197,45 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	}
 
 	/** A person with a browser. `welcome` is the first thing the connection delivers. */
-	enter(principal: StagePrincipal, role: StageRole, connection: StageConnection): Promise<Entered> {
+	enter(principal: StagePrincipal, connection: StageConnection): Promise<Entered> {
 		const id = participantIdOf(this.#options.roomId, principal.subject);
 		return this.#queue.run(id, async () => {
 			const number = await this.#letIn(id, principal);
 			const room = this.#requireRoom(id, principal);
 			const held = this.#seats.get(id);
 			const resumed = held?.kind === 'browser' && !held.mediaFailed;
-			const seat = held ?? this.#newSeat(id, number, 'browser');
+			const seat = held ?? this.#newSeat(id, number, 'browser', principal);
 			if (!resumed) {
 				await this.#freshMedia(principal, seat, held, 'browser', async () => {
 					await this.#addToMedia(room, seat);
 				});
 			}
-			this.#show(seat, principal, role);
+			this.#show(seat, principal);
 			this.#welcome(seat, connection, resumed, room);
 			this.#attach(seat, connection);
+			this.hands.remove(id);
+			this.hands.nudge(id);
+			this.#showHandsTo(id);
 			return { participant: this.#require(id), resumed, rtpCapabilities: this.rtpCapabilities };
 		});
 	}
 
 	/** A person with an encoder (WHIP). An earlier session or browser of the same person is replaced. */
-	publish(principal: StagePrincipal, role: StageRole, offer: string): Promise<SessionCreated> {
+	publish(principal: StagePrincipal, offer: string): Promise<SessionCreated> {
 		const { media } = this.#options;
 		const id = participantIdOf(this.#options.roomId, principal.subject);
 		return this.#queue.run(id, async () => {
 			const number = await this.#letIn(id, principal);
 			const room = this.#requireRoom(id, principal);
 			const held = this.#seats.get(id);
-			const seat = held ?? this.#newSeat(id, number, 'encoder');
+			const seat = held ?? this.#newSeat(id, number, 'encoder', principal);
 			const session = await this.#freshMedia(principal, seat, held, 'encoder', async () => {
 				await this.#addToMedia(room, seat);
-				return media.publish(room, id, offer);
+				return media.publish(room, id, offer, holderIfKnown(principal));
 			});
 			this.#attach(seat, null);
-			this.#show(seat, principal, role);
+			this.#show(seat, principal);
+			this.hands.remove(id);
 			return session;
 		});
 	}
@@ -172,18 +256,31 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 		await this.#dismiss(seat, 'left');
 	}
 
-	/** Takes somebody off the stage. Rejects with `participant_not_found`. */
+	/** Takes somebody off the stage. Whoever was brought there by a host needs that again to come back. Rejects with `participant_not_found`. */
 	async kick(participantId: string): Promise<void> {
-		await this.#dismiss(this.#requireSeat(participantId), 'kicked');
+		const seat = this.#requireSeat(participantId);
+		if (standingOf(this.rules, participantId)) this.appoint({ id: participantId, role: 'listener', kind: 'cap' });
+		await this.#dismiss(seat, 'kicked');
 	}
 
-	/** Kick, and keep the person from coming back; resolves once the ban is stored. */
-	async ban(participantId: string, bannedBy: string): Promise<void> {
+	/** Back to the audience, until a host says otherwise. Rejects with `participant_not_found`. */
+	async demote(participantId: string): Promise<void> {
+		const seat = this.#requireSeat(participantId);
+		this.appoint({ id: participantId, role: 'listener', kind: 'cap' });
+		await this.#dismiss(seat, 'demoted');
+	}
+
+	/** Off the stage and out of the queue, with no way back; resolves once the ban is stored. */
+	async ban({ subject, name }: Pick<Participant, 'subject' | 'name'>, bannedBy: string): Promise<void> {
+		if (this.#moved) throw notHome();
 		const { roomId, store, now } = this.#options;
-		const { subject, name } = this.#require(participantId);
+		const participantId = participantIdOf(roomId, subject);
 		// An entry that asked the store just before this ban must not get past it.
 		this.#banning.add(participantId);
-		const removed = this.#dismiss(this.#requireSeat(participantId), 'banned');
+		this.hands.remove(participantId);
+		if (standingOf(this.rules, participantId)) this.appoint({ id: participantId, role: 'listener', kind: 'cap' });
+		const seat = this.#seats.get(participantId);
+		const removed = seat && this.#dismiss(seat, 'banned');
 		try {
 			await store.ban({ roomId, subject, name, bannedBy, bannedAt: now().toISOString() });
 		} finally {
@@ -211,6 +308,14 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 		});
 	}
 
+	/** Asks a person to open their microphone, which nobody else can. Throws DomainError `participant_not_found`, `not_reachable`. */
+	askToUnmute(participantId: string, by: string): void {
+		const { connection } = this.#requireSeat(participantId);
+		if (!this.#require(participantId).muted) return;
+		if (!connection) throw new DomainError('not_reachable', 'This person is not connected, or speaks with an encoder: nobody is there to be asked.', { retryAfterSeconds: 2 });
+		connection.deliver(encodeEvent('unmuteRequested', { by }));
+	}
+
 	/** Runs something with media for a person, after all that was begun for that person before. Rejects with `participant_not_found`. */
 	run<T>(participantId: string, connection: StageConnection, task: () => Promise<T>): Promise<T> {
 		return this.#queue.run(participantId, async () => {
@@ -227,6 +332,8 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	/** The node stops: connections end, but nobody is taken off the roster, and nobody is let in any more. */
 	shutDown(reason: string): void {
 		this.#shuttingDown = reason;
+		this.hands.keepNow();
+		this.hands.close(new DomainError('shutting_down', reason, { retryAfterSeconds: 1 }));
 		for (const seat of this.#seats.values()) {
 			seat.cancelGrace?.();
 			seat.cancelGrace = null;
@@ -238,6 +345,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 
 	/** The room lives elsewhere now. Everybody keeps their place there, so the roster stays as it is; media is not touched. */
 	stepDown(): void {
+		this.hands.close(notHome());
 		this.#moved = true;
 		for (const seat of this.#seats.values()) {
 			seat.gone = true;
@@ -251,6 +359,8 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 
 	roomChanged(room: Room): void {
 		this.#announce.room(room);
+		const { settings } = this;
+		if (settings.recording !== this.#recording) this.#announceStage();
 	}
 
 	talkersChanged(talkers: Talker[], dominant: number | null): void {
@@ -328,21 +438,20 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	}
 
 	/** Looks again at everything that may have changed while somebody waited at the door. */
-	#requireRoom(id: string, { role }: StagePrincipal): Room {
+	#requireRoom(id: string, principal: StagePrincipal): Room {
 		if (this.#moved) throw notHome();
 		if (this.#shuttingDown !== null) throw new DomainError('shutting_down', this.#shuttingDown);
 		const room = this.#options.room();
 		if (!room) throw new DomainError('room_not_found', 'There is no such room.');
 		if (room.state === 'ended') throw new DomainError('room_ended', 'This room has ended.');
-		if (role !== 'admin' && this.#banning.has(id)) throw new DomainError('banned', 'This person is banned from the room.');
+		if (principal.role !== 'admin' && this.#banning.has(id)) throw new DomainError('banned', 'This person is banned from the room.');
+		stageRoleOf(principal, room.id, this.rules);
 		return room;
 	}
 
 	/** The place is reserved before it is granted, so that two at the door cannot both take the last one. */
-	#newSeat(id: string, number: number, kind: Participant['kind']): Seat {
-		if (!this.hasPlaceFor(id)) {
-			throw new DomainError('stage_full', `There are ${this.#options.maxStageSize} people on stage, which is the limit.`, { retryAfterSeconds: 10 });
-		}
+	#newSeat(id: string, number: number, kind: Participant['kind'], principal: StagePrincipal): Seat {
+		this.requirePlaceFor(id, stageRoleOf(principal, this.#options.roomId, this.rules));
 		const seat = newSeat({ id, number, kind, joinedAt: this.#options.now().toISOString() });
 		this.#seats.set(id, seat);
 		return seat;
@@ -358,14 +467,14 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 	): Promise<T> {
 		if (held) {
 			this.#attach(seat, null);
-			this.#unremoved.add(seat.id);
+			this.#seatMedia.outdated(seat.id);
 			seat.kind = kind;
 			this.#setMedia(seat, null);
 		}
 		seat.publishing = kind === 'encoder';
 		const generation = this.#origin.generation;
 		try {
-			await this.#removeFromMedia(seat.id);
+			await this.#seatMedia.remove(seat.id);
 			// Media must not be asked for a room that has ended: it would make it anew.
 			if (seat.gone) throw this.#goneError();
 			const made = await make();
@@ -403,7 +512,9 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 		before?.end('replaced');
 	}
 
-	#show(seat: Seat, { subject, name }: StagePrincipal, role: StageRole): void {
+	#show(seat: Seat, principal: StagePrincipal): void {
+		const { subject, name } = principal;
+		const role = stageRoleOf(principal, this.#options.roomId, this.rules);
 		const muted = participantIn(this.#roster, seat.id)?.muted ?? false;
 		const { id, number, kind, mediaId, joinedAt } = seat;
 		const known = participantIn(this.#roster, id)?.kind === kind;
@@ -427,6 +538,7 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 			alternates: alternates?.() ?? [],
 			room,
 			roster: this.#roster,
+			settings: this.settings,
 			listenerCount: media.listenersIn(roomId),
 		});
 		if (rtpCapabilities) seat.toldGeneration = generation;
@@ -447,57 +559,42 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 		if (seat.gone) return Promise.resolve();
 		seat.gone = true;
 		this.#seats.delete(seat.id);
-		this.#unremoved.add(seat.id);
+		this.#seatMedia.outdated(seat.id);
 		this.#release(seat);
 		const connection = seat.connection;
 		seat.connection = null;
+		const wasHost = participantIn(this.#roster, seat.id)?.role === 'host';
 		this.#setRoster(withLeft(this.#roster, seat.id));
 		connection?.end(ending, detail);
-		return this.#queue.run(seat.id, () => this.#removeFromMedia(seat.id));
+		this.hands.nudge(seat.id);
+		if (wasHost && ending !== 'room_ended') this.#succeed();
+		if (ending === 'demoted' && seat.kind === 'browser') return this.#seatMedia.linger(seat.id);
+		return this.#queue.run(seat.id, () => this.#seatMedia.remove(seat.id));
 	}
 
-	/** In the person's queue only. Whoever comes first does it: the removal itself, or the next entry of the same person. */
-	async #removeFromMedia(id: string): Promise<void> {
-		if (!this.#unremoved.delete(id)) return;
-		const { roomId, media, epoch, log } = this.#options;
-		try {
-			await media.removeSpeaker(roomId, id);
-		} catch (error) {
-			// The origin is gone, and the person's media with it.
-			if (error instanceof DomainError) log.debug({ room: roomId, participant: id, epoch: epoch?.(), err: error }, 'speaker already gone from media');
-			else log.error({ room: roomId, participant: id, epoch: epoch?.(), err: error }, 'removing a speaker from media failed');
-		}
+	/** No host is left: somebody takes over, for a room must not die with one person. */
+	#succeed(): void {
+		const { roomId, room, epoch, log } = this.#options;
+		if (this.#shuttingDown !== null || room()?.state === 'ended' || this.#roster.participants.some(({ role }) => role === 'host')) return;
+		const heir = successor(this.#roster.participants);
+		if (!heir) return;
+		this.appoint({ id: heir.id, role: 'host', kind: 'floor' });
+		log.info({ room: roomId, participant: heir.id, epoch: epoch?.() }, 'co-host took over as host');
 	}
 
 	async #addToMedia(room: Room, seat: Seat): Promise<void> {
-		const generation = this.#origin.generation;
-		try {
-			const { rtpCapabilities } = await this.#options.media.addSpeaker(room, seat.id, seat.number);
-			if (generation === this.#origin.generation) this.originReady(rtpCapabilities);
-			if (participantIn(this.#roster, seat.id)?.muted) await this.#options.media.setMuted(room.id, seat.id, true);
-		} catch (error) {
-			// A browser may wait on stage for the new origin; an encoder has nothing to wait with.
-			if (seat.kind === 'encoder' || !this.#origin.willHeal(error, generation)) throw error;
-		}
+		const rtpCapabilities = await this.#seatMedia.add(room, seat);
+		if (rtpCapabilities) this.originReady(rtpCapabilities);
 	}
 
 	async #addAgain(seat: Seat): Promise<void> {
 		const room = this.#options.room();
-		if (seat.gone || !room || room.state === 'ended') return;
-		const { media, epoch, log } = this.#options;
-		const generation = this.#origin.generation;
-		try {
-			await media.addSpeaker(room, seat.id, seat.number);
-			if (participantIn(this.#roster, seat.id)?.muted) await media.setMuted(room.id, seat.id, true);
-		} catch (error) {
-			if (this.#origin.willHeal(error, generation)) return;
-			log.error({ room: room.id, participant: seat.id, epoch: epoch?.(), err: error }, 'adding a speaker to the new origin failed');
-			seat.mediaFailed = true;
-			const connection = seat.connection;
-			if (!connection || seat.gone) return;
-			this.connectionLost(seat.id, connection);
-			connection.end('media_unavailable');
-		}
+		if (seat.gone || !room || room.state === 'ended' || (await this.#seatMedia.addAgain(room, seat))) return;
+		seat.mediaFailed = true;
+		const connection = seat.connection;
+		if (!connection || seat.gone) return;
+		this.connectionLost(seat.id, connection);
+		connection.end('media_unavailable');
 	}
 
 	#require(participantId: string): Participant {
@@ -525,11 +622,40 @@ export class StageRoom extends EventEmitter<{ rosterChanged: [StageRoster] }> {
 		for (const { connection } of this.#seats.values()) if (connection) yield connection;
 	}
 
+	*#moderators(): Iterable<StageConnection> {
+		for (const { id, role } of this.#roster.participants) {
+			const connection = role === 'speaker' ? null : this.#seats.get(id)?.connection;
+			if (connection) yield connection;
+		}
+	}
+
+	#showHands(page: HandsPage, connections: Iterable<StageConnection>): void {
+		const frame = encodeEvent('hands', page);
+		for (const connection of connections) connection.deliver(frame);
+	}
+
+	/** Whoever may see the queue from now on. */
+	#showHandsTo(participantId: string): void {
+		const connection = this.#seats.get(participantId)?.connection;
+		if (!connection || participantIn(this.#roster, participantId)?.role === 'speaker') return;
+		this.#showHands(this.hands.page({ limit: HANDS_SHOWN }), [connection]);
+	}
+
+	#announceStage(): void {
+		const { settings } = this;
+		this.#recording = settings.recording;
+		this.#announce.stage(this.#roster, settings);
+	}
+
 	#setRoster(roster: StageRoster): void {
 		if (roster === this.#roster || this.#moved) return;
+		const before = this.#roster;
 		this.#roster = roster;
-		this.#announce.roster(roster);
-		this.emit('rosterChanged', roster);
+		if (!looksTheSame(before, roster)) {
+			this.#announceStage();
+			this.emit('rosterChanged', roster);
+		}
+		this.emit('stateChanged', roster);
 	}
 }
 

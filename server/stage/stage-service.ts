@@ -2,12 +2,13 @@ import { EventEmitter } from 'node:events';
 import type { RtpCapabilities } from '../../sfu/contract/media-types.ts';
 import { DomainError } from '../errors.ts';
 import type { RoomMediaEvents, SessionCreated } from '../programme/room-media.ts';
-import type { RoomCommand } from '../rooms/room-transitions.ts';
 import type { RoomDirectory, RoomDirectoryEvents } from '../rooms/room-directory.ts';
 import type { Participant, Room } from '../rooms/room.ts';
-import { EMPTY_ROSTER, isNewer, participantIdOf, participantIn, type StageRoster, type StageState } from '../rooms/stage-roster.ts';
+import { EMPTY_ROSTER, isNewer, looksTheSame, participantIdOf, rulesOf, type StageRoster, type StageState } from '../rooms/stage-roster.ts';
+import { inOrder } from '../rooms/stage-rules.ts';
 import type { StageConnection } from './stage-connection.ts';
-import { requirePowerOver, requireRight, type StagePrincipal, stageRoleOf } from './stage-policy.ts';
+import { StagePeople } from './stage-people.ts';
+import { type StagePrincipal, stageRoleOf } from './stage-policy.ts';
 import { StageKeeper } from './stage-keeper.ts';
 import { type Entered, notHome, StageRoom, type StageRoomOptions } from './stage-room.ts';
 import { alwaysHome, FORGETFUL_STAGE_STORE, type StageHomes, type StageStore } from './stage-store.ts';
@@ -16,12 +17,14 @@ export interface StageServiceEvents {
 	rosterChanged: [{ roomId: string; version: number; participants: readonly Participant[] }];
 }
 
-export interface StageServiceOptions extends Omit<StageRoomOptions, 'roomId' | 'room'> {
+export interface StageServiceOptions extends Omit<StageRoomOptions, 'roomId' | 'room' | 'epoch'> {
 	rooms: Pick<RoomDirectory, 'get' | 'transition'> & Pick<EventEmitter<RoomDirectoryEvents>, 'on' | 'off'>;
 	/** Default: every room lives here. */
 	homes?: StageHomes;
 	/** Default: none. */
 	stageStore?: StageStore;
+	/** Somebody was banned from a room: whatever else of theirs is open there is to end. Default: nothing is. */
+	onBanned?: (roomId: string, subject: string) => void;
 }
 
 /** One person's place on a stage, as held by one connection. */
@@ -54,6 +57,8 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 	readonly #homes: StageHomes;
 	readonly #store: StageStore;
 	readonly #keeper: StageKeeper;
+	/** Hands, roles, and what hosts do to others. */
+	readonly people: StagePeople;
 	readonly #stages = new Map<string, HomeStage>();
 	readonly #restoring = new Map<string, { epoch: number; done: Promise<StageRoom> }>();
 	/** What other nodes, or this one when it was their home, said last of rooms that do not live here. */
@@ -70,6 +75,16 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 		this.#homes = options.homes ?? alwaysHome();
 		this.#store = options.stageStore ?? FORGETFUL_STAGE_STORE;
 		this.#keeper = new StageKeeper({ store: this.#store, fenced: (roomId, epoch) => this.#fence(roomId, epoch), log: options.log });
+		this.people = new StagePeople({
+			room: (roomId) => options.rooms.get(roomId),
+			transition: (roomId, command) => options.rooms.transition(roomId, command),
+			stageOf: (roomId) => this.#stageOf(roomId),
+			rulesOf: (roomId) => rulesOf(this.stateOf(roomId).roster),
+			flush: (roomId) => this.#keeper.flush(roomId),
+			onBanned: (roomId, subject) => options.onBanned?.(roomId, subject),
+			epochOf: (roomId) => this.#epochOf(roomId),
+			log: options.log,
+		});
 	}
 
 	static create(options: StageServiceOptions): StageService {
@@ -78,9 +93,10 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 		return service;
 	}
 
-	/** In order of number; empty for a room nobody has been on stage of. */
+	/** In the hosts' order, otherwise by number; empty for a room nobody has been on stage of. */
 	roster(roomId: string): readonly Participant[] {
-		return this.stateOf(roomId).roster.participants;
+		const { roster } = this.stateOf(roomId);
+		return inOrder(roster.participants, rulesOf(roster));
 	}
 
 	/** Grows with every change of the roster, from one home to the next. */
@@ -91,7 +107,12 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 	/** The newest that is known here of a room's stage; epoch 0 when nothing is. */
 	stateOf(roomId: string): StageState {
 		const home = this.#stages.get(roomId);
-		return home ? { epoch: home.epoch, roster: home.stage.roster } : (this.#replicas.get(roomId) ?? NOBODY);
+		return home ? { epoch: home.epoch, roster: home.stage.roster } : (this.#replicas.get(roomId) ?? this.#store.stageOf?.(roomId) ?? NOBODY);
+	}
+
+	/** For a node that is home of the room from its start: whoever was on stage is waited for. */
+	restore(roomId: string): void {
+		if (!this.#stages.has(roomId)) this.#restoreSoon(roomId, 0);
 	}
 
 	/** The room's home says who is there. Ignored when more is known already, or when this node is the home. */
@@ -99,8 +120,10 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 		const state = { epoch, roster };
 		const mine = this.#epochOf(roomId);
 		if (this.#stages.has(roomId) || (mine !== undefined && mine >= epoch) || !isNewer(state, this.stateOf(roomId))) return;
+		const before = this.stateOf(roomId).roster;
 		this.#replicas.set(roomId, state);
-		this.emit('rosterChanged', { roomId, version: roster.version, participants: roster.participants });
+		// Hands, and what is settled for people who are not there, are nobody's to see.
+		if (!looksTheSame(before, roster)) this.#tell(roomId, roster);
 	}
 
 	/**
@@ -108,6 +131,7 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 	 * back. Whether everything is saved now.
 	 */
 	flush(roomId?: string): Promise<boolean> {
+		for (const [id, { stage }] of this.#stages) if (roomId === undefined || roomId === id) stage.hands.keepNow();
 		return this.#keeper.flush(roomId);
 	}
 
@@ -125,16 +149,16 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 
 	/**
 	 * Whether this principal could enter now, so that a refusal can be told before a socket is opened.
-	 * `enter` looks again. Rejects with `shutting_down`, `room_not_found`, `room_ended`, `forbidden`, `banned`, `stage_full`.
+	 * `enter` looks again. Rejects with `shutting_down`, `room_not_found`, `room_ended`, `forbidden`, `banned`, `stage_full`, `stage_locked`.
 	 */
 	async admit(principal: StagePrincipal, roomId: string): Promise<void> {
-		this.#requireOpen(principal, roomId);
+		this.#requireOpen(roomId);
+		// What is known here of the stage is enough for most of those who may not come.
+		stageRoleOf(principal, roomId, rulesOf(this.stateOf(roomId).roster));
 		const banned = principal.role !== 'admin' && (await this.#options.store.isBanned(roomId, principal.subject));
 		if (banned) throw new DomainError('banned', 'This person is banned from the room.');
 		const stage = await this.#stageOf(roomId);
-		if (!stage.hasPlaceFor(participantIdOf(roomId, principal.subject))) {
-			throw new DomainError('stage_full', 'Every place on this stage is taken.', { retryAfterSeconds: 10 });
-		}
+		stage.requirePlaceFor(participantIdOf(roomId, principal.subject), stageRoleOf(principal, roomId, stage.rules));
 	}
 
 	/**
@@ -143,16 +167,16 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 	 * Rejects as `admit` does, and with what media refuses.
 	 */
 	async enter(principal: StagePrincipal, roomId: string, connection: StageConnection): Promise<Entered> {
-		const role = this.#requireOpen(principal, roomId);
+		this.#requireOpen(roomId);
 		const stage = await this.#stageOf(roomId);
-		return stage.enter(principal, role, connection);
+		return stage.enter(principal, connection);
 	}
 
 	/** WHIP: brings a person with an encoder on stage, or replaces the session of one who is there. */
 	async publish(principal: StagePrincipal, roomId: string, offer: string): Promise<SessionCreated> {
-		const role = this.#requireOpen(principal, roomId);
+		this.#requireOpen(roomId);
 		const stage = await this.#stageOf(roomId);
-		return stage.publish(principal, role, offer);
+		return stage.publish(principal, offer);
 	}
 
 	/** For good; the caller answers and closes the connection. Resolves when media has forgotten the person. */
@@ -173,46 +197,6 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 	/** The person's own doing; nobody else can unmute. */
 	async setMuted({ roomId, participantId }: StagePlace, muted: boolean): Promise<void> {
 		await this.#require(roomId).setMuted(participantId, muted);
-	}
-
-	async muteOther(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
-		const stage = this.#overruled(actor, roomId, participantId);
-		await stage.setMuted(participantId, true, actor.name);
-	}
-
-	/** Mutes everybody but hosts and whoever asks for it. Tries all before it rejects with the first refusal. */
-	async muteAll(actor: StagePrincipal, roomId: string): Promise<void> {
-		requireRight(actor, 'stage:moderate', roomId);
-		const stage = this.#require(roomId);
-		const others = stage.roster.participants.filter(({ role, subject, muted }) => role !== 'host' && subject !== actor.subject && !muted);
-		const results = await Promise.allSettled(others.map(({ id }) => stage.setMuted(id, true, actor.name)));
-		for (const result of results) {
-			// Whoever has left meanwhile is silent too.
-			const left = result.status === 'rejected' && result.reason instanceof DomainError && result.reason.code === 'participant_not_found';
-			if (result.status === 'rejected' && !left) throw result.reason;
-		}
-	}
-
-	/** Takes somebody off the stage. The token stays good: to keep the person away, `ban`. */
-	async kick(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
-		await this.#overruled(actor, roomId, participantId).kick(participantId);
-		this.#options.log.info({ room: roomId, participant: participantId, epoch: this.#epochOf(roomId), by: actor.subject }, 'participant kicked');
-	}
-
-	/** Kick, and refuse the subject in this room from now on. Resolves once the ban is stored. */
-	async ban(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
-		const stage = this.#overruled(actor, roomId, participantId);
-		if (participantIn(stage.roster, participantId)?.subject === actor.subject) {
-			throw new DomainError('invalid_request', 'Nobody can ban themselves.');
-		}
-		await stage.ban(participantId, actor.subject);
-		this.#options.log.info({ room: roomId, participant: participantId, epoch: this.#epochOf(roomId), by: actor.subject }, 'participant banned');
-	}
-
-	/** Doors, live, ended; for hosts. */
-	async command(actor: StagePrincipal, roomId: string, command: RoomCommand): Promise<Room> {
-		requireRight(actor, 'room:state', roomId);
-		return this.#options.rooms.transition(roomId, command);
 	}
 
 	/** Tells everybody on every stage to come back later, ends their connections, and lets nobody in any more. Idempotent. */
@@ -347,26 +331,26 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 		return stage;
 	}
 
-	#requireOpen(principal: StagePrincipal, roomId: string): Participant['role'] {
+	#requireOpen(roomId: string): void {
 		if (this.#closed !== null) throw new DomainError('shutting_down', this.#closed);
-		const role = stageRoleOf(principal, roomId);
 		const room = this.#options.rooms.get(roomId);
 		if (!room) throw new DomainError('room_not_found', 'There is no room with this id.');
 		if (room.state === 'ended') throw new DomainError('room_ended', 'This room has ended.');
-		return role;
 	}
 
 	#open(roomId: string, epoch: number): StageRoom {
-		const { rooms, homes: _homes, stageStore: _stageStore, ...rest } = this.#options;
+		const { rooms, homes: _homes, stageStore: _stageStore, onBanned: _onBanned, ...rest } = this.#options;
 		const stage = new StageRoom({ ...rest, roomId, room: () => rooms.get(roomId), epoch: () => this.#epochOf(roomId) });
 		const home: HomeStage = { stage, epoch };
-		stage.on('rosterChanged', (roster) => {
-			this.emit('rosterChanged', { roomId, version: roster.version, participants: roster.participants });
-			this.#keeper.save(roomId, { epoch: home.epoch, roster });
-		});
+		stage.on('rosterChanged', (roster) => this.#tell(roomId, roster));
+		stage.on('stateChanged', (roster) => this.#keeper.save(roomId, { epoch: home.epoch, roster }));
 		this.#stages.set(roomId, home);
 		this.#replicas.delete(roomId);
 		return stage;
+	}
+
+	#tell(roomId: string, roster: StageRoster): void {
+		this.emit('rosterChanged', { roomId, version: roster.version, participants: inOrder(roster.participants, rulesOf(roster)) });
 	}
 
 	#require(roomId: string): StageRoom {
@@ -375,15 +359,5 @@ export class StageService extends EventEmitter<StageServiceEvents> {
 		if (!this.#options.rooms.get(roomId)) throw new DomainError('room_not_found', 'There is no room with this id.');
 		if (this.#epochOf(roomId) === undefined) throw notHome();
 		throw new DomainError('participant_not_found', 'Nobody on this stage has that id.');
-	}
-
-	/** The stage on which `actor` may act on the participant. */
-	#overruled(actor: StagePrincipal, roomId: string, participantId: string): StageRoom {
-		requireRight(actor, 'stage:moderate', roomId);
-		const stage = this.#require(roomId);
-		const target = participantIn(stage.roster, participantId);
-		if (!target) throw new DomainError('participant_not_found', 'Nobody on this stage has that id.');
-		requirePowerOver(actor, roomId, target);
-		return stage;
 	}
 }

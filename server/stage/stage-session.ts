@@ -38,6 +38,8 @@ export interface StageSessionOptions {
 	now: () => Date;
 	schedule: (ms: number, task: () => void) => () => void;
 	limits: StageSocketLimits;
+	/** Told of each request that was carried out or refused. */
+	audit?: (request: StageRequest, error?: DomainError) => void;
 	log: StageLog;
 }
 
@@ -100,6 +102,16 @@ export class StageSession implements StageConnection {
 		const { closeCode, reconnect, detail: usualDetail } = STAGE_ENDINGS[ending];
 		if (ending !== 'left') this.deliver(encodeEvent('bye', { code: ending, detail: detail ?? usualDetail, reconnect }));
 		this.#close(closeCode, ending);
+	}
+
+	/** The person may not be here any more: their place goes at once, not when it has waited for them. */
+	dismiss(ending: StageEnding): void {
+		this.end(ending);
+		if (!this.#place) return;
+		const { stages, log, roomId } = this.#options;
+		stages.leave(this.#place).catch((err: unknown) => {
+			if (!(err instanceof DomainError)) log.error({ room: roomId, err }, 'somebody who was sent away keeps their place until it has waited long enough');
+		});
 	}
 
 	#listen(): void {
@@ -168,10 +180,13 @@ export class StageSession implements StageConnection {
 		for (let request = this.#queue.shift(); request; request = this.#queue.shift()) {
 			try {
 				const result = await carryOut(context, request);
+				this.#options.audit?.(request);
 				this.#send({ id: request.id, result });
 				if (request.method === 'leave') this.#close(STAGE_ENDINGS.left.closeCode, 'left');
 			} catch (error) {
-				this.#answer(request.id, this.#domainError(error, 'stage request failed', request.method));
+				const refusal = this.#domainError(error, 'stage request failed', request.method);
+				this.#options.audit?.(request, refusal);
+				this.#answer(request.id, refusal);
 			}
 		}
 		this.#working = false;

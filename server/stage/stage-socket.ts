@@ -2,12 +2,16 @@ import websocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import type { TokenVerifier } from '../../auth/token-verifier.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import { stageAct } from '../audit/stage-acts.ts';
 import type { Opened } from '../cluster/peers/socket-relays.ts';
 import { DomainError } from '../errors.ts';
 import type { AppCluster, AppDeps } from '../http/deps.ts';
 import { homeAnswers, homeElsewhere } from '../http/plugins/at-home.ts';
 import { registerAuth, requirePermission } from '../http/plugins/auth.ts';
+import { clientOf } from '../http/client-address.ts';
 import { passBack } from '../http/plugins/forward.ts';
+import type { SessionOwners } from '../sessions/session-owners.ts';
 import { type IceServer, MAX_FRAME_BYTES, STAGE_SUBPROTOCOL } from './protocol.ts';
 import { encodeEvent, STAGE_ENDINGS } from './stage-connection.ts';
 import { StageSession, type StageSessionOptions, type StageSocketLimits } from './stage-session.ts';
@@ -21,6 +25,10 @@ export interface StageSocketDeps extends Pick<StageSessionOptions, 'media' | 'no
 	/** As many as can be on stage: a client consumes each of them at once after the media server came back. */
 	maxStageSize: number;
 	limits?: Partial<StageSocketLimits>;
+	/** Ends sockets of tokens that do not count any more; absent: none are. */
+	owners?: Pick<SessionOwners, 'add'>;
+	/** Absent: no act is written down. */
+	audit?: Pick<AuditLog, 'record'>;
 	/** The other nodes, one of which may be the home of the room; absent for a node that is alone. */
 	atHome?: { cluster: AppCluster; rooms: Pick<AppDeps['rooms'], 'get'> };
 }
@@ -42,7 +50,7 @@ const MIN_FRAMES_PER_SECOND = 200;
  * Register on the application itself and before other routes: upgrades to every other path must end there too.
  */
 export async function registerStageSocket(app: FastifyInstance, deps: StageSocketDeps): Promise<void> {
-	const { stages, media, now, schedule, log, iceServers, atHome } = deps;
+	const { stages, media, now, schedule, log, iceServers, atHome, owners, audit } = deps;
 	const limits: StageSocketLimits = {
 		framesPerSecond: Math.max(MIN_FRAMES_PER_SECOND, 4 * deps.maxStageSize),
 		badFramesPerSecond: 50,
@@ -105,9 +113,15 @@ export async function registerStageSocket(app: FastifyInstance, deps: StageSocke
 					return;
 				}
 				const principal = requirePermission(request, 'stage:join', roomId);
-				const session = StageSession.open({ socket, principal, roomId, iceServers: iceServers(principal.subject), stages, media, now, schedule, limits, log });
+				const actor = { principal, roomId, ip: clientOf(request), requestId: request.id };
+				const session = StageSession.open({ socket, principal, roomId, iceServers: iceServers(principal.subject), stages, media, now, schedule, limits, log,
+					...(audit && { audit: ({ method, params }, error) => void audit.record(stageAct(actor, method, params, error)) }) });
 				sessions.add(session);
-				socket.on('close', () => sessions.delete(session));
+				const disown = owners?.add(principal, roomId, (reason) => session.dismiss(reason));
+				socket.on('close', () => {
+					sessions.delete(session);
+					disown?.();
+				});
 			},
 		});
 	});

@@ -8,6 +8,8 @@ export interface StageStore {
 	saveStage(roomId: string, epoch: number, roster: StageRoster): Promise<void>;
 	/** What was saved last, by whichever home; undefined when nothing was. */
 	loadStage(roomId: string): Promise<StageState | undefined>;
+	/** The same as far as it is known here, from memory. */
+	stageOf?(roomId: string): StageState | undefined;
 }
 
 /** What the stage needs to know of who lives here. */

@@ -12,7 +12,7 @@ export const DEFAULT_ASSET_DIR = path.join(projectDir, '.cache/web');
 
 /** Where browsers find the files. */
 export const ASSET_PREFIX = '/assets/';
-export const PAGE_NAMES = ['landing', 'listen', 'stage', 'admin'] as const;
+export const PAGE_NAMES = ['landing', 'listen', 'embed', 'stage', 'replay', 'admin'] as const;
 export type PageName = (typeof PAGE_NAMES)[number];
 
 /** Packages that end up in the bundles, or make them. */
@@ -113,47 +113,98 @@ async function bundle(outdir: string, hash: string, minify: boolean): Promise<As
 		logLevel: 'silent',
 	};
 	// The listen page shares nothing with the others: a crowd that arrives at once should make as few requests as can be.
-	const listen = { ...common, entryPoints: entryPoints(['listen'], 'listen') };
+	const ahead = await build({ ...common, entryPoints: { 'on-stage': browserFile('sdk/stage.ts'), 'quality-reporter': browserFile('sdk/quality-reporter.ts'), 'listen-more-style': browserFile('style/listen-more.css') }, splitting: false });
+	const made = (name: RegExp): string => Object.keys(ahead.metafile.outputs).map((file) => path.basename(file)).find((file) => name.test(file)) ?? '';
+	const listen: BuildCommon = {
+		...common,
+		entryPoints: entryPoints(['listen'], 'listen'),
+		define: { ...common.define, MORE_STYLE: JSON.stringify(ASSET_PREFIX + made(/^listen-more-style-.*\.css$/)) },
+		plugins: [bundleOfItsOwn(/\/stage\.ts$/, made(/^on-stage-.*\.js$/)), bundleOfItsOwn(/\/quality-reporter\.ts$/, made(/^quality-reporter-.*\.js$/))],
+	};
 	const { metafile } = await build({ ...listen, write: false });
 	const results = [
-		await build({ ...listen, plugins: [await onlyUsedTexts(Object.keys(metafile.inputs))] }),
-		await build({ ...common, entryPoints: entryPoints(['landing', 'stage', 'admin'], 'all') }),
+		ahead,
+		await build({ ...listen, plugins: [...(listen.plugins ?? []), await onlyUsedTexts(metafile.inputs, languages)] }),
+		await build({ ...listen, entryPoints: entryPoints(['embed'], 'embed') }),
+		await build({ ...common, entryPoints: entryPoints(['landing', 'stage', 'replay', 'admin'], 'all') }),
 	];
 	const outputs = new Map(results.flatMap(({ metafile }) => Object.entries(metafile.outputs)).map(([file, output]) => [path.basename(file), output]));
 	const icon = await addIcon(outdir);
 	const assetsOf = (page: PageName) => pageAssets(outdir, page, outputs);
 	return {
 		hash,
-		pages: { landing: await assetsOf('landing'), listen: await assetsOf('listen'), stage: await assetsOf('stage'), admin: await assetsOf('admin') },
+		pages: { landing: await assetsOf('landing'), listen: await assetsOf('listen'), embed: await assetsOf('embed'), stage: await assetsOf('stage'), replay: await assetsOf('replay'), admin: await assetsOf('admin') },
 		icon: ASSET_PREFIX + icon,
 		files: [...outputs.keys(), icon].toSorted(),
 	};
 }
 
 /**
- * Most texts are for hosts and administrators: a crowd that comes to listen need not load them. Keys are always written
- * out in the sources, never put together, so that whatever a bundle's own sources do not name is not used there.
- * @param inputs everything that goes into the bundle, from the project's folder
+ * A module that is loaded later and shares nothing: it brings copies of the little that the page has, too. Otherwise
+ * what both need would be a file of its own, and one more request for everybody.
  */
-async function onlyUsedTexts(inputs: readonly string[]): Promise<Plugin> {
-	const texts = path.join(browserDir, 'i18n');
-	const files = inputs.map((input) => path.join(projectDir, input));
-	const own = files.filter((file) => file.startsWith(browserDir) && !file.startsWith(texts) && /\.tsx?$/.test(file));
-	const sources = (await Promise.all(own.map((file) => readFile(file, 'utf8')))).join('\n');
-	const named = new Set([...sources.matchAll(/'(\w+)'/g)].map(([, key]) => key));
+function bundleOfItsOwn(module: RegExp, file: string): Plugin {
 	return {
-		name: 'only-used-texts',
+		name: 'bundle-of-its-own',
 		setup(build) {
-			build.onLoad({ filter: /\/i18n\/[\w-]+\.ts$/ }, async ({ path: file }) => {
-				// A language file, which has this shape or does not compile.
-				// oxlint-disable-next-line typescript/no-unsafe-type-assertion
-				const { default: all } = (await import(pathToFileURL(file).href)) as { default: Record<string, unknown> };
-				const used = Object.fromEntries(Object.entries(all).filter(([key]) => named.has(key)));
-				return { contents: `export default ${JSON.stringify(used)};`, loader: 'js' };
-			});
+			build.onResolve({ filter: module }, ({ kind }) => (kind === 'dynamic-import' ? { path: `./${file}`, external: true } : undefined));
 		},
 	};
 }
+
+/**
+ * Most texts are for hosts and administrators: a crowd that comes to listen need not load them. Keys are always written
+ * out in the sources, never put together, so that whatever a bundle's own sources do not name is not used there.
+ * The page begins with the texts of what it begins with; those of its later parts come with them (`more-texts.ts`).
+ * @param inputs everything that goes into the bundle, from the project's folder
+ */
+async function onlyUsedTexts(inputs: Inputs, languages: readonly string[]): Promise<Plugin> {
+	const texts = path.join(browserDir, 'i18n');
+	const atOnce = reachedAtOnce(browserFile('pages/listen.tsx'), inputs);
+	const keysIn = async (files: readonly string[]): Promise<Set<string>> => {
+		const own = files.filter((file) => file.startsWith(browserDir) && !file.startsWith(texts) && /\.tsx?$/.test(file));
+		const sources = (await Promise.all(own.map((file) => readFile(file, 'utf8')))).join('\n');
+		return new Set([...sources.matchAll(/'(\w+)'/g)].map(([, key]) => key ?? ''));
+	};
+	const first = await keysIn([...atOnce]);
+	const more = (await keysIn(Object.keys(inputs).map((input) => path.join(projectDir, input)).filter((file) => !atOnce.has(file))));
+	const textsOf = async (file: string, wanted: ReadonlySet<string>): Promise<{ contents: string; loader: 'js' }> => {
+		// A language file, which has this shape or does not compile.
+		// oxlint-disable-next-line typescript/no-unsafe-type-assertion
+		const { default: all } = (await import(pathToFileURL(file).href)) as { default: Record<string, unknown> };
+		return { contents: `export default ${JSON.stringify(Object.fromEntries(Object.entries(all).filter(([key]) => wanted.has(key))))};`, loader: 'js' };
+	};
+	return {
+		name: 'only-used-texts',
+		setup(build) {
+			build.onLoad({ filter: /\/i18n\/[\w-]+\.ts$/, namespace: 'file' }, ({ path: file }) => textsOf(file, first));
+			build.onLoad({ filter: /\/locale\/more-texts\.ts$/ }, () => ({
+				contents: `const of = {${languages.map((code) => `${JSON.stringify(code)}: () => import('more-texts:${code}')`).join()}};
+					export const moreTexts = async (code) => (await of[code]()).default;`,
+				loader: 'js',
+			}));
+			build.onResolve({ filter: /^more-texts:/ }, ({ path: name }) => ({ path: path.join(texts, `${name.slice('more-texts:'.length)}.ts`), namespace: 'more-texts' }));
+			build.onLoad({ filter: /.*/, namespace: 'more-texts' }, ({ path: file }) => textsOf(file, new Set([...more].filter((key) => !first.has(key)))));
+		},
+	};
+}
+
+type Inputs = Readonly<Record<string, { imports: readonly { path: string; kind: string }[] }>>;
+
+/** The files that an entry needs at once. */
+function reachedAtOnce(entry: string, inputs: Inputs): ReadonlySet<string> {
+	const files = new Set([entry]);
+	for (const file of files) {
+		for (const { path: imported, kind } of inputs[path.relative(projectDir, file)]?.imports ?? []) {
+			if (kind === 'import-statement') {
+				files.add(path.join(projectDir, imported));
+			}
+		}
+	}
+	return files;
+}
+
+const browserFile = (name: string): string => path.join(browserDir, name);
 
 const entryPoints = (pages: readonly PageName[], style: string): Record<string, string> => ({
 	...Object.fromEntries(pages.map((page) => [page, path.join(browserDir, 'pages', `${page}.tsx`)])),
@@ -169,7 +220,7 @@ async function pageAssets(outdir: string, page: PageName, outputs: ReadonlyMap<s
 		return found;
 	};
 	const script = find(new RegExp(`^${page}-[A-Z0-9]+\\.js$`));
-	const style = find(page === 'listen' ? /^listen-style-[A-Z0-9]+\.css$/ : /^all-[A-Z0-9]+\.css$/);
+	const style = find(page === 'listen' ? /^listen-style-[A-Z0-9]+\.css$/ : page === 'embed' ? /^embed-style-[A-Z0-9]+\.css$/ : /^all-[A-Z0-9]+\.css$/);
 	const imports = [...staticImports(script, outputs)];
 	let gzipBytes = 0;
 	for (const file of [script, style, ...imports]) {

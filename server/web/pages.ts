@@ -1,6 +1,8 @@
 // The HTML of the pages. They say nothing of any person, and of a room no more than what a shared link to a public one
 // shows: everything comes from the API afterwards, so that one small document serves everybody and may be cached by anybody.
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ASSET_PREFIX, type AssetManifest, buildAssets, type BuildOptions, DEFAULT_ASSET_DIR, type PageName } from './build.ts';
@@ -11,6 +13,8 @@ export interface PagesOptions extends BuildOptions {
 	title?: string;
 	/** Further base URLs that pages may connect to: the public URLs of other nodes, which come and go while this one runs. */
 	connectOrigins?: () => readonly string[];
+	/** Origins whose pages may show the small player in a frame; default none. */
+	embedOrigins?: '*' | readonly string[];
 	/** What a shared link to a room's listening page shows; undefined for rooms of which nothing may be said. */
 	linkPreview?: (roomId: string) => LinkPreview | undefined;
 }
@@ -28,14 +32,18 @@ interface Policy {
 
 /** Long enough for a crowd to be served by caches, short enough that an upgrade is seen soon. */
 const PAGE_MAX_AGE_SECONDS = 60;
+const EMBED_SCRIPT = path.join(import.meta.dirname, 'embed.js');
+const EMBED_MAX_AGE_SECONDS = 3_600;
 /** Documents of rooms that are kept in memory, of 3 KB each. */
 const MAX_KEPT_PAGES = 500;
 /** What a link shows that says nothing of a room. */
 const GENERAL_TAGS = /(<meta property="og:title" content="[^"]*">\n<meta property="og:type" content="website">\n)/;
 
-const ROUTES: readonly { url: string; page: PageName; indexed: boolean; microphone: boolean }[] = [
+const ROUTES: readonly { url: string; page: PageName; indexed: boolean; microphone: boolean; framed?: true }[] = [
 	{ url: '/', page: 'landing', indexed: true, microphone: false },
-	{ url: '/r/:room', page: 'listen', indexed: true, microphone: false },
+	{ url: '/r/:room', page: 'listen', indexed: true, microphone: true },
+	{ url: '/embed/:room', page: 'embed', indexed: false, microphone: false, framed: true },
+	{ url: '/r/:room/replay', page: 'replay', indexed: true, microphone: false },
 	{ url: '/r/:room/stage', page: 'stage', indexed: false, microphone: true },
 	{ url: '/admin', page: 'admin', indexed: false, microphone: false },
 ];
@@ -55,12 +63,15 @@ export async function registerPages(app: FastifyInstance, options: PagesOptions 
 		schemaHide: true,
 	});
 	const connectOrigins = options.connectOrigins ?? (() => []);
-	const policyFor = makePolicy();
-	for (const { url, page, indexed, microphone } of ROUTES) {
-		const document = makePage(manifest, page, options, { indexed, microphone });
+	const ordinaryPolicy = makePolicy("'none'");
+	const framedPolicy = makePolicy(frameAncestors(options.embedOrigins ?? []));
+	for (const { url, page, indexed, microphone, framed = false } of ROUTES) {
+		const policyFor = framed ? framedPolicy : ordinaryPolicy;
+		const document = makePage(manifest, page, options, { indexed, microphone, framed });
 		const documentFor = page === 'listen' ? withPreviews(document, options.linkPreview) : () => document;
 		app.get<{ Params: { room?: string } }>(url, { schema: { hide: true } }, (request, reply) => sendPage(request, reply, documentFor(request.params.room), policyFor(connectOrigins())));
 	}
+	await registerEmbedScript(app);
 	const { listen, stage } = manifest.pages;
 	app.log.debug({ listenGzipBytes: listen.gzipBytes, stageGzipBytes: stage.gzipBytes }, 'pages are built');
 }
@@ -79,7 +90,7 @@ function makePage(
 	manifest: AssetManifest,
 	page: PageName,
 	{ title = 'Rostrum' }: PagesOptions,
-	{ indexed, microphone }: { indexed: boolean; microphone: boolean },
+	{ indexed, microphone, framed }: { indexed: boolean; microphone: boolean; framed: boolean },
 ): Page {
 	const html = Buffer.from(renderPage(manifest, page, title, indexed));
 	return {
@@ -91,7 +102,8 @@ function makePage(
 			'cross-origin-opener-policy': 'same-origin',
 			'referrer-policy': 'no-referrer',
 			'x-content-type-options': 'nosniff',
-			'x-frame-options': 'DENY',
+			// It knows no list; the policy's `frame-ancestors` says it all where a page may be framed.
+			...(framed ? {} : { 'x-frame-options': 'DENY' }),
 		},
 	};
 }
@@ -128,23 +140,40 @@ function withTags(html: Buffer, tags: ReturnType<LinkPreview['tags']>): Buffer {
 }
 
 /** Gives the Content-Security-Policy for those whom pages may connect to; made anew only when they change. */
-function makePolicy(): (baseUrls: readonly string[]) => Policy {
+function makePolicy(ancestors: string): (baseUrls: readonly string[]) => Policy {
 	let made: (Policy & { key: string }) | undefined;
 	return (baseUrls) => {
 		const key = baseUrls.join(' ');
 		if (made?.key !== key) {
-			const text = policyText(baseUrls);
+			const text = policyText(baseUrls, ancestors);
 			made = { key, text, hash: shortHash(text).slice(0, 8) };
 		}
 		return made;
 	};
 }
 
+/** For the small player: our own pages and those on the list. */
+function frameAncestors(origins: '*' | readonly string[]): string {
+	if (origins === '*') return '*';
+	return origins.length === 0 ? "'none'" : ["'self'", ...origins].join(' ');
+}
+
+/** What other people's pages load to get the small player. It is no secret, and says nothing of any room. */
+async function registerEmbedScript(app: FastifyInstance): Promise<void> {
+	const script = await readFile(EMBED_SCRIPT);
+	const etag = `"${shortHash(script)}"`;
+	app.get('/embed.js', { schema: { hide: true } }, (request, reply) => {
+		void reply.headers({ etag, 'cache-control': `public, max-age=${EMBED_MAX_AGE_SECONDS}`, 'cross-origin-resource-policy': 'cross-origin' });
+		if (request.headers['if-none-match']?.split(/\s*,\s*/).includes(etag)) return reply.code(304).send();
+		return reply.type('text/javascript; charset=utf-8').send(script);
+	});
+}
+
 function shortHash(data: Buffer | string): string {
 	return createHash('sha256').update(data).digest('base64url').slice(0, 22);
 }
 
-function policyText(baseUrls: readonly string[]): string {
+function policyText(baseUrls: readonly string[], ancestors: string): string {
 	const origins = new Set(baseUrls.filter((url) => URL.canParse(url)).map((url) => new URL(url).origin));
 	const policy = {
 		'default-src': "'none'",
@@ -156,7 +185,7 @@ function policyText(baseUrls: readonly string[]): string {
 		'connect-src': ["'self'", ...[...origins].flatMap((origin) => [origin, origin.replace(/^http/, 'ws')])].join(' '),
 		'base-uri': "'none'",
 		'form-action': "'self'",
-		'frame-ancestors': "'none'",
+		'frame-ancestors': ancestors,
 		'require-trusted-types-for': "'script'",
 	};
 	return Object.entries(policy)

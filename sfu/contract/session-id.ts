@@ -27,3 +27,8 @@ export function parseSessionId(sessionId: string): SessionAddress | undefined {
 export function shardIndexOf(sessionId: string): number | undefined {
 	return parseSessionId(sessionId)?.shardIndex;
 }
+
+/** As much of a session's id as may stand in a log: its shard, and what tells it from others. Who knows all of it may end it. */
+export function shownSession(sessionId: string): string | undefined {
+	return SESSION_ID.test(sessionId) ? sessionId.slice(0, -24) : undefined;
+}

@@ -13,6 +13,7 @@ import type {
 	Talker,
 	TransportParameters,
 } from './media-types.ts';
+import type { OwnerMatch, SessionOwner } from './session-owner.ts';
 
 /** Everything a shard needs to start work; a spare shard is told only when it replaces a dead one. */
 export interface ShardAssignment {
@@ -119,7 +120,7 @@ export interface ShardRequests {
 		{ consumerId: string; producerId: string; rtpParameters: RtpParameters },
 	];
 	/** WHIP: the speaker's whole media in one exchange. */
-	'speaker.publish': [SpeakerRef & { sessionId: string; offer: string }, SessionAnswer];
+	'speaker.publish': [SpeakerRef & { sessionId: string; offer: string; owner?: SessionOwner }, SessionAnswer];
 
 	// Links. `upstream.*` on the side that receives (the edge), `downstream.*` on the side that sends (on a stage shard
 	// the origin, on a listener shard the room's edge, which relays). The upstream side speaks first. SRTP where
@@ -136,7 +137,7 @@ export interface ShardRequests {
 	'edge.close': [RoomRef & { reason: string }, Record<string, never>];
 	/** `listeners` and `roomListeners` are this shard's counts with the new one, fresher than its statistics. */
 	'listener.join': [
-		RoomRef & { sessionId: string; offer: string; packingMs?: PackingMs },
+		RoomRef & { sessionId: string; offer: string; packingMs?: PackingMs; owner?: SessionOwner },
 		SessionAnswer & { listeners: number; roomListeners: number },
 	];
 
@@ -147,9 +148,18 @@ export interface ShardRequests {
 	'overflow.open': [RoomRef & { streamId: string; ffmpegPath: string; bitrateKbps: number; fromMs: number }, Record<string, never>];
 	'overflow.close': [RoomRef & { streamId: string }, Record<string, never>];
 
+	/**
+	 * Hands on the voices of the room's edge on this shard as they are spoken, from `fromMs` (of the epoch, not to come) on. Tells
+	 * `recording.chunk` until it is closed, or the edge is. Another one of the room takes this one's place. The answer to the close comes after the last chunk.
+	 */
+	'recording.open': [RoomRef & { streamId: string; fromMs: number }, Record<string, never>];
+	'recording.close': [RoomRef & { streamId: string }, Record<string, never>];
+
 	// Sessions of WHEP and WHIP alike.
 	'session.patch': [{ sessionId: string; fragment: string; ifMatch?: string }, SessionPatchResult];
 	'session.close': [{ sessionId: string }, Record<string, never>];
+	/** Ends every session of a person or a token. */
+	'session.endOf': [OwnerMatch, { ended: number }];
 }
 
 export type ShardRequestName = keyof ShardRequests;
@@ -209,6 +219,18 @@ export interface OverflowFragment {
 	durationMs: number;
 }
 
+/** What a recording grows by: see sfu/egress/voice-recording.ts. */
+export interface RecordingChunk {
+	roomId: string;
+	streamId: string;
+	/** Whole pages of one Ogg file with a stream of Opus for each voice. */
+	data: Uint8Array;
+	/** How far it reaches, after `fromMs`. */
+	untilMs: number;
+	/** Who spoke since the last chunk: number of the person, from, to, after `fromMs`. */
+	turns: [number: number, fromMs: number, toMs: number][];
+}
+
 /** Events: name → payload. */
 export interface ShardEvents {
 	/** Modules loaded, worker running: may be assigned. */
@@ -222,6 +244,10 @@ export interface ShardEvents {
 	'overflow.fragment': OverflowFragment;
 	/** The edge under an overflow stream was closed, and the stream with it. */
 	'overflow.closed': { roomId: string; streamId: string };
+	/** About a second of a recording. */
+	'recording.chunk': RecordingChunk;
+	/** The edge under a recording was closed, and the recording with it. */
+	'recording.closed': { roomId: string; streamId: string };
 	/** Nothing has come over the link in use for a second, keep-alives included; said again once a second while that is so. */
 	'link.stalled': { roomId: string; linkId: string };
 	/** Something comes again over a link that had stalled. */

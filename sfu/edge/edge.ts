@@ -1,6 +1,7 @@
 import type { types } from 'mediasoup';
 import type { Logger } from 'pino';
 import type { LinkedVoice, LinkEndpoint, PackingMs } from '../contract/media-types.ts';
+import { shownSession } from '../contract/session-id.ts';
 import { SfuError } from '../contract/sfu-error.ts';
 import type { LinkStats, SessionAnswer, ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
 import { Downstreams, type LinkSource } from '../link/downstreams.ts';
@@ -110,7 +111,7 @@ export class Edge {
 			sessions: this.#options.sessions,
 			onClosed: (reason) => {
 				this.#listeners--;
-				this.#log.debug({ session: sessionId, reason }, 'listener left');
+				this.#log.debug({ session: shownSession(sessionId), reason }, 'listener left');
 			},
 		});
 		this.#listeners++;

@@ -46,6 +46,11 @@ export class OggOpusWriter {
 
 	/** The two pages that a stream begins with. */
 	header(): Buffer {
+		return Buffer.concat(this.headers());
+	}
+
+	/** The same one by one: where several streams share a file, the first pages of all come first. */
+	headers(): [head: Buffer, tags: Buffer] {
 		const head = Buffer.alloc(19);
 		head.write('OpusHead', 'latin1');
 		head[8] = 1;
@@ -56,7 +61,7 @@ export class OggOpusWriter {
 		tags.write('OpusTags', 'latin1');
 		tags.writeUInt32LE(vendor.length, 8);
 		tags.write(vendor, 12, 'latin1');
-		return Buffer.concat([this.#write([head], FIRST_PAGE), this.#write([tags], 0)]);
+		return [this.#write([head], FIRST_PAGE), this.#write([tags], 0)];
 	}
 
 	/** As few pages as hold the packets; nothing for none. @throws RangeError for a packet of more than 65,024 bytes, which no Opus packet has */

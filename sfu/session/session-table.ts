@@ -1,3 +1,4 @@
+import { ownedBy, type OwnerMatch, type SessionOwner } from '../contract/session-owner.ts';
 import type { SessionPatchResult } from '../contract/shard-protocol.ts';
 import { SfuError } from '../contract/sfu-error.ts';
 
@@ -22,6 +23,8 @@ export class SessionTable {
 	readonly #connecting = new Map<string, Session>();
 	/** Sessions whose client said goodbye, and when, in that order: many clients close first and DELETE then. */
 	readonly #left = new Map<string, number>();
+	/** Of sessions that were made with a token. */
+	readonly #owners = new Map<string, { owner: SessionOwner; roomId: string }>();
 	/** How long a session may take to connect; the same for all of them. */
 	readonly connectTimeoutMs: number;
 
@@ -41,6 +44,22 @@ export class SessionTable {
 		this.#connecting.set(session.id, session);
 	}
 
+	/** Says whose session it is; one that is over already has no owner. */
+	own(sessionId: string, roomId: string, owner: SessionOwner): void {
+		if (this.#sessions.has(sessionId)) {
+			this.#owners.set(sessionId, { owner, roomId });
+		}
+	}
+
+	/** Ends every session of a person or a token. @returns how many */
+	endOf(match: OwnerMatch): number {
+		const meant = [...this.#owners].flatMap(([id, { owner, roomId }]) => (ownedBy(owner, roomId, match) ? [id] : []));
+		for (const id of meant) {
+			this.#sessions.get(id)?.close('its owner may not stay');
+		}
+		return meant.length;
+	}
+
 	connected(sessionId: string): void {
 		this.#connecting.delete(sessionId);
 	}
@@ -49,6 +68,7 @@ export class SessionTable {
 	remove(sessionId: string, byClient: boolean): void {
 		this.#sessions.delete(sessionId);
 		this.#connecting.delete(sessionId);
+		this.#owners.delete(sessionId);
 		if (byClient) {
 			this.#left.set(sessionId, performance.now());
 		}

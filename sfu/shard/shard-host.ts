@@ -5,6 +5,7 @@ import { SfuError } from '../contract/sfu-error.ts';
 import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
 import { Edge } from '../edge/edge.ts';
 import { RoomEgresses } from '../egress/room-egresses.ts';
+import { RoomRecordings } from '../egress/room-recordings.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { Origin } from '../stage/origin.ts';
 import { NodeWatch } from './node-watch.ts';
@@ -46,6 +47,7 @@ export class ShardHost {
 	readonly #opening = new Map<string, symbol>();
 	readonly #edges = new Map<string, Edge>();
 	readonly #egresses: RoomEgresses;
+	readonly #recordings: RoomRecordings;
 	readonly #probes: MediaProbes;
 	/** Joins under way. */
 	#joining = 0;
@@ -63,6 +65,7 @@ export class ShardHost {
 		this.#emit = emit;
 		this.#onNodeHung = onNodeHung;
 		this.#egresses = new RoomEgresses({ log, emit });
+		this.#recordings = new RoomRecordings({ emit });
 	}
 
 	readonly handlers: Omit<ShardHandlers, 'shard.close' | 'calibration.usage' | 'calibration.packets'> = {
@@ -162,7 +165,13 @@ export class ShardHost {
 			const origin = this.#origin(roomId);
 			return origin.speaker(participantId).consume(origin.speaker(ofParticipantId), rtpCapabilities);
 		},
-		'speaker.publish': ({ roomId, participantId, sessionId, offer }) => this.#origin(roomId).speaker(participantId).publish(sessionId, offer),
+		'speaker.publish': async ({ roomId, participantId, sessionId, offer, owner }) => {
+			const answer = await this.#origin(roomId).speaker(participantId).publish(sessionId, offer);
+			if (owner) {
+				this.#sessionTable().own(sessionId, roomId, owner);
+			}
+			return answer;
+		},
 
 		'upstream.create': ({ roomId, linkId, srtp }) => this.#edge(roomId).createUpstream(linkId, srtp),
 		'upstream.connect': async ({ roomId, linkId, remote, voices }) => {
@@ -211,13 +220,14 @@ export class ShardHost {
 			if (edge) {
 				this.#edges.delete(roomId);
 				this.#egresses.edgeClosed(roomId);
+				this.#recordings.edgeClosed(roomId);
 				this.#closedPackets.received += edge.packetsReceived;
 				this.#closedPackets.sent += edge.packetsSent;
 				edge.close(reason);
 			}
 			return {};
 		},
-		'listener.join': async ({ roomId, sessionId, offer, packingMs }) => {
+		'listener.join': async ({ roomId, sessionId, offer, packingMs, owner }) => {
 			const { maxListeners, sessions } = this.#as('listener');
 			this.#joining++;
 			try {
@@ -227,6 +237,9 @@ export class ShardHost {
 					throw new SfuError('shard_full', 'this shard has as many listeners as it may have');
 				}
 				const answer = await edge.join(sessionId, offer, packingMs);
+				if (owner) {
+					sessions.own(sessionId, roomId, owner);
+				}
 				this.#joinsTotal++;
 				return { ...answer, listeners: sessions.size, roomListeners: edge.listeners };
 			} catch (error) {
@@ -246,12 +259,22 @@ export class ShardHost {
 			this.#egresses.close(roomId, streamId);
 			return {};
 		},
+		'recording.open': ({ roomId, ...stream }) => {
+			this.#as('listener');
+			this.#recordings.open(roomId, this.#edge(roomId), stream);
+			return {};
+		},
+		'recording.close': ({ roomId, streamId }) => {
+			this.#recordings.close(roomId, streamId);
+			return {};
+		},
 
 		'session.patch': ({ sessionId, fragment, ifMatch }) => this.#sessionTable().require(sessionId).patch(fragment, ifMatch),
 		'session.close': ({ sessionId }) => {
 			this.#sessionTable().end(sessionId);
 			return {};
 		},
+		'session.endOf': (match) => ({ ended: this.#sessionTable().endOf(match) }),
 	};
 
 	/** Ends every session, so that clients learn it from DTLS rather than from silence. */
@@ -261,6 +284,7 @@ export class ShardHost {
 		clearInterval(this.#ticker);
 		this.#assigned?.sampler.close();
 		this.#egresses.closeAll();
+		this.#recordings.closeAll();
 		for (const part of [...this.#origins.values(), ...this.#edges.values()]) {
 			part.close(reason);
 		}
@@ -284,6 +308,7 @@ export class ShardHost {
 			edge.tick(nowMs);
 		}
 		this.#egresses.tick(nowMs);
+		this.#recordings.tick(nowMs);
 		this.#assigned?.sessions.sweep(nowMs);
 		if (this.#assigned?.nodeWatch.tick()) {
 			this.#onNodeHung();

@@ -195,6 +195,9 @@ export class FakeMedia extends EventEmitter<RoomMediaEvents> implements RoomMedi
 		return Promise.reject(new Error('nobody patches in these tests'));
 	}
 	async closeSession(): Promise<void> {}
+	async endSessions(): Promise<number> {
+		return 0;
+	}
 	async roomChanged(): Promise<void> {}
 
 	async #call(name: string, ...rest: string[]): Promise<void> {

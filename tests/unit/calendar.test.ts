@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { roomCalendar } from '../../server/http/room-calendar.ts';
+import { cancelledRoom, patchedRoom } from '../../server/rooms/room-transitions.ts';
 import type { Room } from '../../server/rooms/room.ts';
 import { createTestApp, type TestApp } from '../support/fakes/test-app.ts';
 import { aRoom } from '../support/rooms.ts';
@@ -51,10 +52,10 @@ function textOf(component: Component, name: string): string {
 	return value.replaceAll(/\\([\\;,nN])/g, (_, what: string) => (what.toLowerCase() === 'n' ? '\n' : what));
 }
 
-function eventOf(room: Room): Component {
+function eventOf(room: Room, method = 'PUBLISH'): Component {
 	const calendar = parse(roomCalendar(room, { url: URL_OF_ROOM, nowMs: NOW_MS }) ?? expect.fail('no calendar'));
 	expect(calendar.properties.get('VERSION')).toEqual(['2.0']);
-	expect(calendar.properties.get('METHOD')).toEqual(['PUBLISH']);
+	expect(calendar.properties.get('METHOD')).toEqual([method]);
 	expect(calendar.properties.get('PRODID')).toHaveLength(1);
 	expect(calendar.components.map(({ name }) => name)).toEqual(['VEVENT']);
 	return calendar.components[0] ?? expect.fail('no event');
@@ -99,10 +100,45 @@ describe('the calendar of a room', () => {
 	});
 
 	it('is cancelled when the room ended without ever going live', () => {
-		expect(eventOf(aRoom({ ...times, state: 'ended', endedAt: times.scheduledAt })).properties.get('STATUS')).toEqual(['CANCELLED']);
+		const cancelled = eventOf(aRoom({ ...times, state: 'ended', endedAt: '2026-05-24T21:30:00.000Z', cancelReason: 'Too much snow.' }), 'CANCEL');
+		expect(cancelled.properties.get('STATUS')).toEqual(['CANCELLED']);
+		expect(cancelled.properties.get('DTEND')).toEqual(['20260524T210000Z']);
+		expect(textOf(cancelled, 'DESCRIPTION')).toBe(`Too much snow.\n\n${URL_OF_ROOM}`);
+		expect(cancelled.components).toEqual([]);
 		const held = eventOf(aRoom({ ...times, state: 'ended', startedAt: times.scheduledAt, endedAt: '2026-05-24T22:15:00.000Z' }));
 		expect(held.properties.get('STATUS')).toEqual(['CONFIRMED']);
 		expect(held.properties.get('DTEND')).toEqual(['20260524T221500Z']);
+	});
+
+	it.each<[string, Partial<Room>, string]>([
+		['its end', { endsAt: '2026-05-24T21:45:00.000Z' }, '20260524T214500Z'],
+		['how long it may be', { maxDurationMinutes: 90 }, '20260524T213000Z'],
+		['both: the earlier', { maxDurationMinutes: 90, endsAt: '2026-05-24T21:15:00.000Z' }, '20260524T211500Z'],
+	])('ends as planned by %s', (_what, changes, end) => {
+		expect(eventOf(aRoom({ ...times, ...changes })).properties.get('DTEND')).toEqual([end]);
+	});
+
+	it.each([
+		// One hour before and after the clocks go back in Berlin (25 October 2026, 01:00 UTC): 02:30 comes twice.
+		['2026-10-25T00:30:00.000Z', 'Europe/Berlin', 'Sunday, 25 October 2026, 02:30', '20261025T003000Z'],
+		['2026-10-25T01:30:00.000Z', 'Europe/Berlin', 'Sunday, 25 October 2026, 02:30', '20261025T013000Z'],
+		// The clocks of New York go forward (8 March 2026): there is no 02:30.
+		['2026-03-08T06:59:00.000Z', 'America/New_York', 'Sunday, 8 March 2026, 01:59', '20260308T065900Z'],
+		['2026-03-08T07:00:00.000Z', 'America/New_York', 'Sunday, 8 March 2026, 03:00', '20260308T070000Z'],
+		['2026-06-01T18:00:00.000Z', 'Asia/Kathmandu', 'Monday, 1 June 2026, 23:45', '20260601T180000Z'],
+	])('of %s says the time in %s in words, and stays in UTC', (scheduledAt, timeZone, words, start) => {
+		const event = eventOf(aRoom({ scheduledAt, timeZone }));
+		expect(event.properties.get('DTSTART')).toEqual([start]);
+		expect(textOf(event, 'DESCRIPTION')).toBe(`${words} (${timeZone})\n\n${URL_OF_ROOM}`);
+	});
+
+	it('grows with every change, so that calendars take the newer one', () => {
+		const sequence = (room: Room) => Number(eventOf(room).properties.get('SEQUENCE')?.[0]);
+		const planned = aRoom(times);
+		const moved = patchedRoom(planned, { scheduledAt: '2026-05-25T20:00:00Z' }, new Date(NOW_MS));
+		expect(sequence(moved)).toBeGreaterThan(sequence(planned));
+		const cancelled = cancelledRoom(moved, undefined, new Date(NOW_MS));
+		expect(Number(eventOf(cancelled, 'CANCEL').properties.get('SEQUENCE')?.[0])).toBeGreaterThan(sequence(moved));
 	});
 
 	it('is none without a time', () => {

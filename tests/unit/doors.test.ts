@@ -48,7 +48,7 @@ async function node({ store = new FakeRoomStore(), clock = new VirtualClock(), h
 	rooms.on('changed', (room, before) => {
 		if (before?.state === 'scheduled' && room.state === 'open') opened.push([room.id, clock.nowMs()]);
 	});
-	const doors = Doors.create({ rooms, homes, prewarmMs, now, schedule: (ms, task) => clock.schedule(task, ms), log: pino({ level: 'silent' }) });
+	const doors = Doors.create({ rooms, homes, prewarmMs, endWarningMs: 5 * MINUTE, now, schedule: (ms, task) => clock.schedule(task, ms), log: pino({ level: 'silent' }) });
 	return {
 		clock, rooms, homes, store, doors, opened,
 		at: (ms) => new Date(START + ms).toISOString(),
@@ -190,6 +190,87 @@ describe('the doors of rooms', () => {
 		await pass(DAY);
 		expect(versions()).toEqual(before);
 		expect(opened).toEqual([['open', 0]]);
+	});
+
+	it('warn of the end and end the room at its time, each once, and both by its home', async () => {
+		const { rooms, homes, at, pass } = await node({ home: false });
+		await rooms.create({ id: 'town-hall', title: 'Town hall', scheduledAt: at(0), endsAt: at(60 * MINUTE) });
+		await rooms.create({ id: 'debate', title: 'Debate', maxDurationMinutes: 30 });
+		await rooms.create({ id: 'endless', title: 'Endless' });
+		for (const id of ['town-hall', 'debate', 'endless']) await rooms.transition(id, 'start');
+		const seen: [string, string, number][] = [];
+		rooms.on('changed', (room) => seen.push([room.id, room.state === 'ended' ? 'ended' : `ends at ${room.endingAt}`, room.version]));
+		await pass(20 * MINUTE);
+		expect(seen).toEqual([]);
+		homes.home = true;
+		await pass(DAY);
+		expect(seen).toEqual([
+			['debate', `ends at ${at(30 * MINUTE)}`, 3],
+			['debate', 'ended', 4],
+			['town-hall', `ends at ${at(60 * MINUTE)}`, 3],
+			['town-hall', 'ended', 4],
+		]);
+		expect(rooms.require('debate').endedAt).toBe(at(30 * MINUTE));
+		expect(rooms.require('endless').state).toBe('live');
+	});
+
+	it('end no room whose host puts it off, not even in the very moment, and warn again before the new end', async () => {
+		const { rooms, at, pass, clock } = await node();
+		await rooms.create({ id: 'town-hall', title: 'Town hall', scheduledAt: at(0), endsAt: at(60 * MINUTE) });
+		await rooms.transition('town-hall', 'start');
+		await pass(56 * MINUTE);
+		expect(rooms.require('town-hall').endingAt).toBe(at(60 * MINUTE));
+		await pass(4 * MINUTE - 1);
+		const extended = rooms.extend('town-hall', 15); // Stored, but not yet seen.
+		clock.advance(1);
+		await extended;
+		await pass(5 * MINUTE);
+		expect(rooms.require('town-hall').state).toBe('live');
+		expect(rooms.require('town-hall').endingAt).toBeUndefined();
+		await pass(5 * MINUTE);
+		expect(rooms.require('town-hall').endingAt).toBe(at(75 * MINUTE));
+		await pass(5 * MINUTE);
+		expect(rooms.require('town-hall')).toMatchObject({ state: 'ended', endedAt: at(75 * MINUTE) });
+	});
+
+	it('end a room at once, without a warning, where no node ran at its time; and warn at once where the end is near', async () => {
+		const first = await node();
+		await first.rooms.create({ id: 'over', title: 'Over', scheduledAt: first.at(0), endsAt: first.at(10 * MINUTE) });
+		await first.rooms.create({ id: 'near', title: 'Near', scheduledAt: first.at(0), endsAt: first.at(62 * MINUTE) });
+		for (const id of ['over', 'near']) await first.rooms.transition(id, 'start');
+		first.doors.close();
+		const clock = new VirtualClock();
+		clock.advance(60 * MINUTE);
+		const { rooms, at, pass } = await node({ store: first.store, clock });
+		await pass(0);
+		expect(rooms.require('over')).toMatchObject({ state: 'ended', endedAt: at(60 * MINUTE), version: 3 });
+		expect(rooms.require('near')).toMatchObject({ state: 'live', endingAt: at(62 * MINUTE) });
+	});
+
+	it('do not open for an event that should be over by now, and follow its host who starts it late', async () => {
+		const first = await node();
+		await first.rooms.create({ id: 'missed', title: 'Missed', doorsOpenAt: first.at(MINUTE), scheduledAt: first.at(2 * MINUTE), endsAt: first.at(12 * MINUTE) });
+		first.doors.close();
+		const clock = new VirtualClock();
+		clock.advance(20 * MINUTE);
+		const { rooms, at, pass, opened } = await node({ store: first.store, clock });
+		await pass(10 * MINUTE);
+		expect(opened).toEqual([]);
+		await rooms.transition('missed', 'start');
+		await pass(10 * MINUTE - 1);
+		expect(rooms.require('missed').state).toBe('live');
+		await pass(1);
+		expect(rooms.require('missed')).toMatchObject({ state: 'ended', endedAt: at(40 * MINUTE) });
+	});
+
+	it('leave a cancelled room alone', async () => {
+		const { rooms, opened, at, pass } = await node();
+		await rooms.create({ id: 'off', title: 'Off', doorsOpenAt: at(MINUTE), scheduledAt: at(2 * MINUTE), endsAt: at(12 * MINUTE) });
+		await rooms.cancel('off', 'Too much snow');
+		const { version } = rooms.require('off');
+		await pass(DAY);
+		expect(opened).toEqual([]);
+		expect(rooms.require('off')).toMatchObject({ version, cancelReason: 'Too much snow' });
 	});
 
 	it('need a home a little before, and earlier where edges are to be made ahead', async () => {

@@ -104,7 +104,7 @@ describe('a home', () => {
 	it('that dies with the request in its hands is 503 as soon as it is known to be dead', async () => {
 		const held = Promise.withResolvers<never>();
 		const reached = Promise.withResolvers<void>();
-		home.stages.kick = () => {
+		home.stages.people.kick = () => {
 			reached.resolve();
 			return held.promise;
 		};

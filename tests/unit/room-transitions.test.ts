@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DomainError } from '../../server/errors.ts';
-import { type NewRoom, newRoom, patchedRoom, type RoomCommand, type RoomPatch, transitionedRoom } from '../../server/rooms/room-transitions.ts';
+import { type NewRoom, newRoom, patchedRoom as patchedAt, type RoomCommand, type RoomPatch, transitionedRoom } from '../../server/rooms/room-transitions.ts';
 import { readableRoomId } from '../../server/rooms/room-id.ts';
-import type { RoomState } from '../../server/rooms/room.ts';
+import type { Room, RoomState } from '../../server/rooms/room.ts';
 import { aRoom } from '../support/rooms.ts';
 
 const AT = new Date('2026-06-01T18:00:00Z');
 const made = (input: Partial<NewRoom> = {}) => newRoom({ title: 'Launch', ...input }, { id: 'launch', voices: 3, at: AT });
+const patchedRoom = (room: Room, patch: RoomPatch) => patchedAt(room, patch, AT);
 const refusal = (work: () => unknown): { code: string; message: string } => {
 	try {
 		work();

@@ -17,6 +17,23 @@ function fakeSession(id: string, connectByMs: number, table: SessionTable): Sess
 }
 
 describe('the sessions of a shard', () => {
+	it('ends those of a person or a token, as narrowly as is asked, and forgets owners with their sessions', () => {
+		const owner = (subject: string, token: string, issuedAt = 10) => ({ subject, token, issuedAt });
+		const table = new SessionTable(1_000);
+		const all = ['a', 'b', 'c', 'd', 'nobody’s'].map((id) => fakeSession(id, 1e9, table));
+		for (const session of all) table.add(session);
+		table.own('a', 'hall', owner('sam', 't1'));
+		table.own('b', 'hall', owner('sam', 't2', 20));
+		table.own('c', 'den', owner('sam', 't1'));
+		table.own('d', 'hall', owner('tim', 't3'));
+		table.own('gone', 'hall', owner('sam', 't1'));
+		const left = () => all.filter(({ closedBy }) => closedBy.length === 0).map(({ id }) => id).join('');
+		expect([table.endOf({}), table.endOf({ roomId: 'hall' }), table.endOf({ subject: 'tim', roomId: 'den' }), table.endOf({ subject: 'sam', issuedBy: 9 })]).toEqual([0, 0, 0, 0]);
+		expect([table.endOf({ subject: 'sam', roomId: 'hall', issuedBy: 10 }), left()]).toEqual([1, 'bcdnobody’s']);
+		expect([table.endOf({ token: 't1' }), left()]).toEqual([1, 'bdnobody’s']);
+		expect([table.endOf({ subject: 'sam' }), table.endOf({ subject: 'sam' }), left()]).toEqual([1, 0, 'dnobody’s']);
+	});
+
 	it('closes those that have not connected by their deadline, and no others', () => {
 		const table = new SessionTable(1_000);
 		const [late, connected, early] = [1_000, 1_000, 2_000].map((deadline, i) => fakeSession(`s${i}`, deadline, table));

@@ -209,7 +209,7 @@ describe('a home that is lost', () => {
 		await expect(enter(a, someone('bob'))).rejects.toEqual(refusal('not_home'));
 		await expect(a.stages.admit(someone('bob'), ROOM)).rejects.toEqual(refusal('not_home'));
 		await expect(a.stages.publish(someone('bob'), ROOM, 'offer')).rejects.toEqual(refusal('not_home'));
-		await expect(a.stages.kick(someone('eve', 'host'), ROOM, ann.participantId)).rejects.toEqual(refusal('not_home'));
+		await expect(a.stages.people.kick(someone('eve', 'host'), ROOM, ann.participantId)).rejects.toEqual(refusal('not_home'));
 		await expect(a.stages.setMuted(ann, true)).rejects.toEqual(refusal('not_home'));
 		await expect(a.stages.leave(ann)).rejects.toEqual(refusal('not_home'));
 	});

@@ -246,7 +246,7 @@ describe('muting', () => {
 	it('tells the one who was muted by whom, and lets them unmute themselves', async () => {
 		const host = await enter(someone('host', 'host'));
 		const ann = await enter(someone('ann'));
-		await stages.muteOther(host.principal, ROOM, ann.participantId);
+		await stages.people.mute(host.principal, ROOM, ann.participantId);
 		expect(ann.connection.of('muted')).toEqual([{ by: 'Name of host' }]);
 		await stages.setMuted(ann, false);
 		expect(inRoster('ann')?.muted).toBe(false);
@@ -265,9 +265,9 @@ describe('muting', () => {
 	it('of all spares hosts and whoever asks', async () => {
 		const cohost = await enter(someone('co', 'cohost'));
 		for (const [subject, role] of [['co2', 'cohost'], ['host', 'host'], ['ann', 'speaker']] as const) await enter(someone(subject, role));
-		await stages.muteAll(cohost.principal, ROOM);
+		await stages.people.muteAll(cohost.principal, ROOM);
 		expect(stages.roster(ROOM).filter(({ muted }) => muted).map(({ subject }) => subject)).toEqual(['co2', 'ann']);
-		await expect(stages.muteAll(someone('ann'), ROOM)).rejects.toEqual(refusal('forbidden'));
+		await expect(stages.people.muteAll(someone('ann'), ROOM)).rejects.toEqual(refusal('forbidden'));
 	});
 });
 
@@ -278,16 +278,16 @@ describe('moderation', () => {
 	const cases = actors.flatMap((actor) => targets.map((target) => ({ actor, target, allowed: may(actor, target) })));
 
 	describe.each(cases)('$actor over $target: $allowed', ({ actor, target, allowed }) => {
-		it.each(['muteOther', 'kick', 'ban'] as const)('%s', async (command) => {
+		it.each(['mute', 'kick', 'ban'] as const)('%s', async (command) => {
 			const them = await enter(someone('them', target));
-			const done = stages[command](someone('me', actor), ROOM, them.participantId);
+			const done = stages.people[command](someone('me', actor), ROOM, them.participantId);
 			if (!allowed) {
 				await expect(done).rejects.toEqual(refusal('forbidden'));
 				expect(inRoster('them')).toMatchObject({ muted: false });
 				expect(them.connection.ended).toBeNull();
 			} else {
 				await done;
-				if (command === 'muteOther') expect(inRoster('them')?.muted).toBe(true);
+				if (command === 'mute') expect(inRoster('them')?.muted).toBe(true);
 				else expect(them.connection.ended).toEqual({ ending: command === 'kick' ? 'kicked' : 'banned' });
 			}
 			expectNoGhosts();
@@ -295,27 +295,27 @@ describe('moderation', () => {
 	});
 
 	it.each(cases.filter(({ target }) => target === 'speaker'))('room commands by $actor', async ({ actor }) => {
-		const done = stages.command(someone('me', actor), ROOM, 'open');
+		const done = stages.people.command(someone('me', actor), ROOM, 'open');
 		if (actor === 'admin' || actor === 'host') await expect(done).resolves.toMatchObject({ state: 'open' });
 		else await expect(done).rejects.toEqual(refusal('forbidden'));
 	});
 
 	it('is for the own room only', async () => {
 		const them = await enter(someone('them'));
-		await expect(stages.kick(someone('me', 'host', 'finale'), ROOM, them.participantId)).rejects.toEqual(refusal('forbidden'));
+		await expect(stages.people.kick(someone('me', 'host', 'finale'), ROOM, them.participantId)).rejects.toEqual(refusal('forbidden'));
 	});
 
 	it('does not find whom nobody knows', async () => {
-		await expect(stages.kick(someone('me', 'host'), ROOM, 'p_none')).rejects.toEqual(refusal('participant_not_found'));
-		await expect(stages.kick(someone('me', 'admin'), 'nowhere', 'p_none')).rejects.toEqual(refusal('room_not_found'));
+		await expect(stages.people.kick(someone('me', 'host'), ROOM, 'p_none')).rejects.toEqual(refusal('participant_not_found'));
+		await expect(stages.people.kick(someone('me', 'admin'), 'nowhere', 'p_none')).rejects.toEqual(refusal('room_not_found'));
 	});
 
 	it('lets who was kicked come back, and who was banned not', async () => {
 		const ann = await enter(someone('ann'));
-		await stages.kick(someone('me', 'host'), ROOM, ann.participantId);
+		await stages.people.kick(someone('me', 'host'), ROOM, ann.participantId);
 		const again = await enter(someone('ann'));
 		expect(again.resumed).toBe(false);
-		await stages.ban(someone('me', 'host'), ROOM, again.participantId);
+		await stages.people.ban(someone('me', 'host'), ROOM, again.participantId);
 		await expect(enter(someone('ann'))).rejects.toEqual(refusal('banned'));
 		await expect(stages.admit(someone('ann'), ROOM)).rejects.toEqual(refusal('banned'));
 		await expect(stages.publish(someone('ann'), ROOM, 'offer')).rejects.toEqual(refusal('banned'));
@@ -326,7 +326,7 @@ describe('moderation', () => {
 	it('keeps nobody from coming back whose ban was not stored', async () => {
 		const ann = await enter(someone('ann'));
 		const door = store.gates.hold('ban');
-		const banning = stages.ban(someone('me', 'host'), ROOM, ann.participantId);
+		const banning = stages.people.ban(someone('me', 'host'), ROOM, ann.participantId);
 		await door.reached;
 		door.fail(new Error('disk full'));
 		await expect(banning).rejects.toThrow('disk full');
@@ -336,7 +336,7 @@ describe('moderation', () => {
 
 	it('does not let people ban themselves', async () => {
 		const me = await enter(someone('me', 'host'));
-		await expect(stages.ban(me.principal, ROOM, me.participantId)).rejects.toEqual(refusal('invalid_request'));
+		await expect(stages.people.ban(me.principal, ROOM, me.participantId)).rejects.toEqual(refusal('invalid_request'));
 	});
 });
 
@@ -559,7 +559,7 @@ describe('an encoder', () => {
 
 	it('that publishes again replaces its session and stays muted', async () => {
 		await stages.publish(ann, ROOM, 'offer');
-		await stages.muteOther(someone('me', 'host'), ROOM, idOf('ann'));
+		await stages.people.mute(someone('me', 'host'), ROOM, idOf('ann'));
 		await stages.publish(ann, ROOM, 'offer');
 		await settled();
 		expect(inRoster('ann')).toMatchObject({ number: 1, muted: true, connection: 'connected', mediaId: 'media-2' });
@@ -646,7 +646,8 @@ describe('races', () => {
 		const door = media.gates.hold('produce');
 		const producing = produce(ann);
 		await door.reached;
-		const kicking = stages.kick(someone('me', 'host'), ROOM, ann.participantId);
+		const kicking = stages.people.kick(someone('me', 'host'), ROOM, ann.participantId);
+		await settled();
 		expect(ann.connection.ended).toEqual({ ending: 'kicked' });
 		expect(subjects()).toEqual([]);
 		door.release();
@@ -675,7 +676,7 @@ describe('races', () => {
 		const door = media.gates.hold('publish');
 		const publishing = stages.publish(someone('ann'), ROOM, 'offer');
 		await door.reached;
-		const kicking = stages.kick(someone('me', 'host'), ROOM, idOf('ann'));
+		const kicking = stages.people.kick(someone('me', 'host'), ROOM, idOf('ann'));
 		door.release();
 		await expect(publishing).rejects.toEqual(refusal('participant_not_found'));
 		await kicking;
@@ -702,7 +703,7 @@ describe('races', () => {
 		const door = store.gates.hold('isBanned');
 		const entering = enter(someone('ann'));
 		await door.reached;
-		const banning = stages.ban(someone('me', 'host'), ROOM, ann.participantId);
+		const banning = stages.people.ban(someone('me', 'host'), ROOM, ann.participantId);
 		await settled();
 		door.release();
 		await expect(entering).rejects.toEqual(refusal('banned'));
@@ -751,7 +752,7 @@ describe('races', () => {
 		await door.reached;
 		const bob = await enter(someone('bob'));
 		await stages.setMuted(bob, true);
-		await stages.kick(someone('me', 'host'), ROOM, bob.participantId);
+		await stages.people.kick(someone('me', 'host'), ROOM, bob.participantId);
 		door.release();
 		await producing;
 		expectNoGhosts();
@@ -789,11 +790,11 @@ describe('races', () => {
 							case 'lose':
 								return place && stages.socketLost(place);
 							case 'kick':
-								return stages.kick(host, ROOM, idOf(subject));
+								return stages.people.kick(host, ROOM, idOf(subject));
 							case 'produce':
 								return place && produce(place);
 							case 'mute':
-								return stages.muteOther(host, ROOM, idOf(subject));
+								return stages.people.mute(host, ROOM, idOf(subject));
 							case 'originLost':
 								return media.loseOrigin(ROOM);
 							case 'originReady':

@@ -1,5 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, request as httpRequest } from 'node:http';
+import { SpanKind } from '@opentelemetry/api';
 import { DomainError } from '../../errors.ts';
+import { inChildSpan, tracedHeaders } from '../../tracing/spans.ts';
 import type { ClusterView } from '../cluster-view.ts';
 
 export interface PeerCall {
@@ -47,6 +49,10 @@ export class PeerConnections {
 	 * Rejects with DomainError `peer_unreachable`.
 	 */
 	async send(nodeId: string, call: PeerCall): Promise<IncomingMessage> {
+		return await inChildSpan(spanName(call.path), { 'rostrum.peer': nodeId }, () => this.#send(nodeId, { ...call, headers: tracedHeaders(call.headers) }), SpanKind.CLIENT);
+	}
+
+	async #send(nodeId: string, call: PeerCall): Promise<IncomingMessage> {
 		const peer = this.#peer(nodeId);
 		if (peer === undefined || this.#closed) throw unreachable(nodeId);
 		const { agent } = peer;
@@ -93,6 +99,9 @@ export class PeerConnections {
 		return peer;
 	}
 }
+
+/** `ask findUpstream`, or `forward`: paths of public requests may hold a session's id. */
+const spanName = (path: string): string => (path.startsWith('/internal/') ? `ask ${path.slice(path.lastIndexOf('/') + 1)}` : 'forward');
 
 class StaleConnection extends Error {}
 

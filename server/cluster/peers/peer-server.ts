@@ -8,6 +8,7 @@ import { AuthError } from '../../../auth/auth-error.ts';
 import { DomainError } from '../../errors.ts';
 import { pathOf, PROBLEM_TYPE, refuseBrokenHttp } from '../../http/plugins/problems.ts';
 import { problemOf } from '../../http/problem.ts';
+import { answering } from '../../tracing/spans.ts';
 import { PEER_REQUESTS, type PeerHandlers, type PeerRequestName } from '../peer-protocol.ts';
 import { CLIENT_HEADER, FORWARD_PREFIX, markForwarded, NODE_HEADER } from './forwarded.ts';
 
@@ -144,7 +145,7 @@ export class PeerServer {
 		}
 		// The validator of the same name has just passed these; the compiler cannot follow that through the table.
 		const handler = this.#options.handlers[name as PeerRequestName] as (params: unknown, from: string) => Promise<unknown>;
-		return await handler(params, from);
+		return await answering(request.headers, `answer ${name}`, { 'rostrum.from': from }, () => handler(params, from));
 	}
 
 	#refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {

@@ -5,14 +5,23 @@ import { can, type Permission } from '../../../auth/roles.ts';
 import type { Room } from '../../rooms/room.ts';
 import { DomainError } from '../../errors.ts';
 import type { BanList } from '../ban-list.ts';
+import { offStage } from '../../stage/stage-policy.ts';
 import type { AppDeps } from '../deps.ts';
+
+declare module 'fastify' {
+	interface FastifyInstance {
+		/** Somebody with the role that a room's stage gives; absent where there are no stages. */
+		actingAs?: (principal: Principal, roomId: string) => Principal;
+	}
+}
 
 /**
  * Reads and verifies the token of every request of this scope into `request.principal`. A token that is
  * presented must be good, even where none is needed: an answer that silently ignored it would mislead.
  */
-export function registerAuth(app: FastifyInstance, { verifier }: Pick<AppDeps, 'verifier'>): void {
+export function registerAuth(app: FastifyInstance, { verifier, stages }: Pick<AppDeps, 'verifier'> & { stages?: { people: Pick<AppDeps['stages']['people'], 'actingAs'> } }): void {
 	app.decorateRequest('principal', null);
+	if (stages) app.decorate('actingAs', (principal, roomId) => stages.people.actingAs(principal, roomId));
 	app.addHook('onRequest', (request, _reply, done) => {
 		let bearer: string | undefined;
 		try {
@@ -57,11 +66,22 @@ function bearerOf(request: FastifyRequest): string | undefined {
 	return bearer;
 }
 
-/** @throws DomainError `token_required` without a token, `forbidden` when it does not allow this (in this room) */
+/** @throws DomainError `token_required` without a token, `forbidden` when it is for another room: for what the room's home decides */
+export function requireToken(request: FastifyRequest, roomId: string): Principal {
+	return requirePermission(request, 'room:read', roomId);
+}
+
+/**
+ * Whoever was promoted or demoted on a room's stage has that role's rights in the room, whatever the token says.
+ *
+ * @returns the principal with the role that counts
+ * @throws DomainError `token_required` without a token, `forbidden` when it does not allow this (in this room)
+ */
 export function requirePermission(request: FastifyRequest, permission: Permission, roomId?: string): Principal {
-	const { principal } = request;
-	if (principal === null) throw new DomainError('token_required', 'This needs a token: Authorization: Bearer …');
+	if (request.principal === null) throw new DomainError('token_required', 'This needs a token: Authorization: Bearer …');
+	const principal = (roomId !== undefined && request.server.actingAs?.(request.principal, roomId)) || request.principal;
 	if (!can(principal, permission, roomId)) {
+		if (can(request.principal, permission, roomId)) throw offStage();
 		const elsewhere = roomId !== undefined && principal.roomId !== undefined && principal.roomId !== roomId;
 		throw new DomainError('forbidden', elsewhere ? 'This token is for another room' : `A ${principal.role} may not do that`, {
 			extra: { reason: elsewhere ? 'wrong_room' : 'wrong_role' },

@@ -7,6 +7,9 @@ import type { PeerConnections } from '../../cluster/peers/peer-connections.ts';
 /** Opening a room's media anew is the longest a request may take on the other node. */
 const TIMEOUT_MS = 8_000;
 
+/** Requests that another node answers: what they do is that node's doing. */
+export const answeredElsewhere = new WeakSet<FastifyRequest>();
+
 export interface ForwardDeps {
 	connections: Pick<PeerConnections, 'send'>;
 	tokens: { current(): Promise<string> };
@@ -33,6 +36,7 @@ export async function forwardRequest(deps: ForwardDeps, request: FastifyRequest,
 		body: bodyOf(request.body),
 		timeoutMs: deps.timeoutMs ?? TIMEOUT_MS,
 	});
+	answeredElsewhere.add(request);
 	// A reply is a promise of its own end, so this resolves when the client has everything.
 	await passBack(answer, request, reply);
 }

@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { problemsPage } from '../problems-page.ts';
 import { ProblemSchema, RoomResource } from '../schemas.ts';
+import { WebhookDelivery, WebhookResource } from '../../webhooks/webhook-schemas.ts';
 
 const DESCRIPTION = `Live audio rooms. Listening is WHEP, speaking with an encoder is WHIP; browsers on stage use a WebSocket.
 
@@ -13,6 +14,8 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems with a st
 export async function registerOpenApi(app: FastifyInstance, version: string): Promise<void> {
 	app.addSchema(ProblemSchema);
 	app.addSchema(RoomResource);
+	app.addSchema(WebhookResource);
+	app.addSchema(WebhookDelivery);
 	await app.register(swagger, {
 		openapi: {
 			openapi: '3.1.0',
@@ -22,6 +25,9 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
 				{ name: 'media', description: 'Listening (WHEP), publishing (WHIP) and their sessions' },
 				{ name: 'stage', description: 'People on stage' },
 				{ name: 'tokens', description: 'Who may do what' },
+				{ name: 'audience', description: 'What listeners give back: guests, reactions, reports; captions for them' },
+				{ name: 'recordings', description: 'Recording a room, and hearing it again' },
+				{ name: 'webhooks', description: 'Telling other programs of events' },
 				{ name: 'operations', description: 'Health, metrics' },
 			],
 			components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },

@@ -5,6 +5,13 @@ import { DomainError } from '../../errors.ts';
 import { problemOf, problemType } from '../problem.ts';
 import { RouteTable } from '../route-table.ts';
 
+declare module 'fastify' {
+	interface FastifyInstance {
+		/** Every route there is, as `GET /v1/rooms/:room`. */
+		allRoutes(): string[];
+	}
+}
+
 export const PROBLEM_TYPE = 'application/problem+json';
 
 /** A path may be as long as its sender likes; a problem is not. */
@@ -34,10 +41,12 @@ export function registerProblems(app: FastifyInstance): void {
 	app.addHook('onRoute', (route) => {
 		for (const method of [route.method].flat()) table.add(method, route.url);
 	});
+	app.decorate('allRoutes', () => table.all());
 	app.setErrorHandler(sendProblem);
 	app.setNotFoundHandler((request, reply) => {
 		const allowed = table.methodsOf(pathOf(request.url));
-		if (allowed.length === 0) throw new DomainError('not_found', 'No resource has this path');
+		// Files are looked for under a pattern that all their names fit.
+		if (allowed.length === 0 || allowed.includes(request.method)) throw new DomainError('not_found', 'No resource has this path');
 		void reply.header('allow', allowed.join(', '));
 		throw new DomainError('method_not_allowed', `This resource takes ${allowed.join(', ')}`, { extra: { allowed } });
 	});

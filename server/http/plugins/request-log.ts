@@ -1,5 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
+import { shownSession } from '../../../sfu/contract/session-id.ts';
 
 /** A caller's own id is kept when it is harmless in a log line; otherwise one is made. */
 const CALLERS_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -14,15 +15,20 @@ export function makeRequestIds(prefix: string): (request: IncomingMessage) => st
 }
 
 /** Query members whose values may stand in a log; a token could hide behind any other, spelt with percent signs. */
-const PLAIN_QUERY = new Set(['packing', 'limit', 'after', 'state', 'lastEventId']);
+const PLAIN_QUERY = new Set(['packing', 'limit', 'after', 'state', 'lastEventId', 'wait', 'version']);
+
+/** What a whole audience does: state changes, but at debug, for half a million lines help nobody. */
+const AUDIENCE_ROUTES = new Set(
+	['listen', 'quality', 'reactions', 'hand', 'invitation', 'guests'].map((name) => `/v1/rooms/:room/${name}`).concat('/v1/sessions/:session'),
+);
 
 /**
  * The path and query as they may be logged: values of unknown query members are left out, and of a session's id
- * only the beginning stays, for who knows all of it may end the session.
+ * only the beginning stays.
  */
 export function loggableUrl(url: string): string {
 	const [path = '', ...rest] = url.split('?');
-	const shown = path.slice(0, 300).replace(/(\/sessions\/[^/]{0,8})[^/]*/i, '$1…');
+	const shown = path.slice(0, 300).replace(/(\/sessions\/)([^/]*)/i, (_all, before: string, id: string) => `${before}${shownSession(id) ?? id.slice(0, 8)}…`);
 	if (rest.length === 0) return shown;
 	const members = rest.join('?').split(/[&;?]/).slice(0, 10);
 	return `${shown}?${members
@@ -36,8 +42,8 @@ export function loggableUrl(url: string): string {
 }
 
 /**
- * One line a request, when it is done: state changes and refusals at info, our own failures at error, and the rest
- * (joins too: half a million lines help nobody) at debug. Headers, bodies and addresses are never logged.
+ * One line a request, when it is done: state changes and refusals at info, our own failures at error, and what the
+ * many do at debug. Headers, bodies and addresses are never logged.
  */
 export function registerRequestLog(app: FastifyInstance): void {
 	app.addHook('onRequest', (request, reply, done) => {
@@ -56,6 +62,7 @@ export function registerRequestLog(app: FastifyInstance): void {
 				url: loggableUrl(request.url),
 				route: request.routeOptions.url ?? null,
 				room: roomOf(request),
+				session: sessionOf(request, reply),
 				by: request.principal?.subject,
 				status: reply.statusCode,
 				durationMs: Math.round(reply.elapsedTime * 10) / 10,
@@ -70,11 +77,19 @@ function levelOf(request: FastifyRequest, status: number): 'debug' | 'info' | 'e
 	if (status >= 500 && status !== 503) return 'error';
 	const route = request.routeOptions.url;
 	if (route === undefined || request.method === 'GET' || request.method === 'HEAD' || request.method === 'OPTIONS') return 'debug';
-	if (route === '/v1/rooms/:room/listen' || route === '/v1/sessions/:session') return 'debug';
-	return 'info';
+	return AUDIENCE_ROUTES.has(route) ? 'debug' : 'info';
 }
 
-function roomOf(request: FastifyRequest): string | undefined {
-	const { params } = request;
-	return typeof params === 'object' && params !== null && 'room' in params && typeof params.room === 'string' ? params.room : undefined;
+/** The session that a request is about, or has made. */
+function sessionOf({ params }: FastifyRequest, reply: FastifyReply): string | undefined {
+	const made = reply.statusCode === 201 ? reply.getHeader('location') : undefined;
+	const id = typeof made === 'string' ? made.slice(made.lastIndexOf('/') + 1) : textOf(params, 'session');
+	return id === undefined ? undefined : shownSession(id);
+}
+
+const roomOf = ({ params }: FastifyRequest): string | undefined => textOf(params, 'room');
+
+function textOf(params: unknown, name: string): string | undefined {
+	const value: unknown = typeof params === 'object' && params !== null ? Reflect.get(params, name) : undefined;
+	return typeof value === 'string' ? value : undefined;
 }

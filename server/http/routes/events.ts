@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { DomainError } from '../../errors.ts';
+import { byeChunk } from '../../events/event-hub.ts';
 import type { StreamEnd } from '../../events/room-audience.ts';
 import { requireEntry } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -70,11 +71,17 @@ export function registerEventRoutes(instance: FastifyInstance, { deps, bans }: R
 			const lastEventId = request.headers['last-event-id'] ?? request.query.lastEventId;
 			const subscription = deps.events.attach(room.id, write, lastEventId, end);
 			open.add(raw);
+			const { principal } = request;
+			const disown = principal ? deps.owners?.add(principal, room.id, (reason) => {
+				subscription.close();
+				raw.end(byeChunk(reason));
+			}) : undefined;
 			raw.on('drain', () => subscription.drained());
 			// A socket that breaks while being written to also closes; there is nothing else to do about it.
 			raw.on('error', () => undefined);
 			const leave = (): void => {
 				open.delete(raw);
+				disown?.();
 				subscription.close();
 			};
 			// The client may have gone while its token was looked at; then there is no event to wait for.

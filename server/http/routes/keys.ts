@@ -4,11 +4,33 @@ import { KeyRingError } from '../../../auth/key-ring-error.ts';
 import { DomainError } from '../../errors.ts';
 import { requirePermission } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
-import { empty, KeyParams, NewKey, NoBody, NoQuery, problems, TOKEN_PROBLEMS } from '../schemas.ts';
+import { empty, KeyList, KeyParams, NewKey, NoBody, NoQuery, problems, TOKEN_PROBLEMS } from '../schemas.ts';
 
 /** The keys that tokens are signed with. Their public parts are at `/.well-known/jwks.json`. */
 export function registerKeyRoutes(instance: FastifyInstance, { deps }: RouteContext): void {
 	const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+
+	app.get(
+		'/v1/admin/keys',
+		{
+			schema: {
+				operationId: 'listKeys',
+				summary: 'The keys that tokens are signed with, and those that are trusted no more',
+				tags: ['operations'],
+				querystring: NoQuery,
+				response: { 200: { ...KeyList, description: 'Newest first' }, ...problems(...TOKEN_PROBLEMS, 'shutting_down') },
+			},
+		},
+		async (request) => {
+			requirePermission(request, 'admin:operate');
+			const { keys, retired, active } = deps.keyRing;
+			const at = (ms: number) => new Date(ms).toISOString();
+			return {
+				keys: keys.toReversed().map(({ kid, createdAtMs }) => ({ kid, createdAt: at(createdAtMs), signing: kid === active.kid })),
+				retired: retired.toSorted((a, b) => b.retiredAtMs - a.retiredAtMs).map(({ kid, retiredAtMs }) => ({ kid, retiredAt: at(retiredAtMs) })),
+			};
+		},
+	);
 
 	app.post(
 		'/v1/admin/keys',
@@ -26,6 +48,7 @@ export function registerKeyRoutes(instance: FastifyInstance, { deps }: RouteCont
 		async (request, reply) => {
 			const principal = requirePermission(request, 'admin:operate');
 			const { kid } = await deps.keyRing.rotate();
+			request.audited = { target: kid };
 			request.log.info({ kid, by: principal.subject }, 'signing key made');
 			return reply.code(201).send({ kid });
 		},

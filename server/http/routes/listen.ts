@@ -2,10 +2,13 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { HandOffError } from '../../../auth/hand-off-ticket.ts';
+import { holderOf, type TokenHolder } from '../../../auth/token-holder.ts';
 import { forwardingOf } from '../../cluster/peers/forwarded.ts';
 import { DomainError } from '../../errors.ts';
 import type { Arrival } from '../../programme/room-media.ts';
+import { isCancelled } from '../../rooms/room-times.ts';
 import type { Room } from '../../rooms/room.ts';
+import { inSpan } from '../../tracing/spans.ts';
 import { Alternates } from '../alternates.ts';
 import type { AppCluster, AppDeps, Seat } from '../deps.ts';
 import { iceLinks } from '../ice-links.ts';
@@ -18,7 +21,7 @@ import { DISCOVERY_HEADERS, SDP_BODY, SDP_TYPE, SESSION_HEADERS } from '../sessi
 
 const LISTEN_HEADERS = {
 	...SESSION_HEADERS,
-	link: Type.String({ description: 'STUN and TURN servers, `rel="ice-server"` (RFC 9725 §4.6); other nodes to turn to should this one be gone, `rel="alternate"`' }),
+	link: Type.String({ description: 'STUN and TURN servers, `rel="ice-server"` (RFC 9725 §4.6); other nodes to turn to should this one be gone, `rel="alternate"`; where to tell how it sounds, and the part of all clients that is asked to (`rate`), `rel="quality"`' }),
 };
 
 /**
@@ -31,7 +34,7 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 	const alternates = cluster && new Alternates(cluster.view, deps.publicUrl, deps.now);
 
 	/** By a ticket, which was given for a permission that another node has checked. */
-	const byTicket = async (room: Room, ticket: string): Promise<{ from: string; random: string }> => {
+	const byTicket = async (room: Room, ticket: string): Promise<{ from: string; random: string; holder?: TokenHolder }> => {
 		if (cluster === undefined) throw refusedTicket('other_node', 'This node takes no tickets');
 		return await cluster.tickets.redeem(ticket, room.id).catch((error: unknown) => {
 			throw error instanceof HandOffError ? refusedTicket(error.reason, error.message, error) : error;
@@ -83,6 +86,7 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 			/** The node that handed this listener on to us, if one did. */
 			let from = forwardingOf(request.raw)?.from;
 			let random: string | undefined;
+			let holder: TokenHolder | undefined;
 			if (handoff === undefined) {
 				const entry = requireEntry(request, room, 'room:listen', bans);
 				if (entry !== undefined) await entry;
@@ -93,16 +97,23 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 					if (answered) return reply;
 				}
 			} else {
-				({ from, random } = await byTicket(room, handoff));
+				({ from, random, holder } = await byTicket(room, handoff));
 				requireDoorsOpen(room, deps.now());
 			}
 			if (from !== undefined) deps.handOff?.took?.(from);
 			const onGone = (gone: () => void) => (reply.raw.closed ? gone() : void reply.raw.once('close', gone));
-			const arrival: Arrival = { ...admission.read(room.id, place), onGone };
-			const session = await deps.media.listen(room, String(request.body), packing, random, arrival).catch((error: unknown) => {
+			const join = deps.owners?.join(holder ?? request.principal, room.id);
+			join?.require();
+			const arrival: Arrival = { ...admission.read(room.id, place), onGone, ...(join?.holder && { owner: join.holder }) };
+			const listen = () => deps.media.listen(room, String(request.body), packing, random, arrival);
+			const session = await inSpan('join', { 'rostrum.room': room.id, 'rostrum.kind': 'listen' }, listen).catch((error: unknown) => {
 				throw admission.complete(error, room);
-			});
-			return sendSession(reply, session, { deps, links }, alternates?.next());
+			}).finally(() => join?.release());
+			// Banned, or the token revoked, while the session was being made.
+			if (join?.ended !== undefined) await deps.media.closeSession(session.sessionId).catch(() => undefined);
+			join?.require();
+			const asks = deps.metrics.quality?.link(room.id);
+			return sendSession(reply, session, { deps, links }, [...(alternates?.next() ?? []), ...(asks === undefined ? [] : [asks])]);
 		},
 	);
 
@@ -136,7 +147,12 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
  * @throws DomainError `room_not_open` (with Retry-After when the opening is known), `room_ended`
  */
 export function requireDoorsOpen(room: Room, nowMs: number): void {
-	if (room.state === 'ended') throw new DomainError('room_ended', 'This room has ended', { extra: { endedAt: room.endedAt } });
+	if (room.state === 'ended') {
+		const { endedAt, cancelReason } = room;
+		throw isCancelled(room)
+			? new DomainError('room_ended', cancelReason === undefined ? 'This event was cancelled' : `This event was cancelled: ${cancelReason}`, { extra: { endedAt, cancelled: true, ...(cancelReason !== undefined && { cancelReason }) } })
+			: new DomainError('room_ended', 'This room has ended', { extra: { endedAt } });
+	}
 	if (room.state !== 'scheduled') return;
 	const { doorsOpenAt } = room;
 	const when = doorsOpenAt === undefined ? {} : { retryAfterSeconds: Math.max(1, (Date.parse(doorsOpenAt) - nowMs) / 1000), extra: { doorsOpenAt } };
@@ -160,7 +176,7 @@ async function handOn(
 	const base = publicUrl?.replace(/\/+$/, '');
 	// An address that leads back here would go in circles.
 	if (base !== undefined && base !== ownUrl()) {
-		const query = new URLSearchParams({ handoff: await cluster.tickets.issue(room.id, nodeId), ...(packing === undefined ? {} : { packing: String(packing) }), ...(place === undefined ? {} : { place }) });
+		const query = new URLSearchParams({ handoff: await cluster.tickets.issue(room.id, nodeId, request.principal ? holderOf(request.principal) : undefined), ...(packing === undefined ? {} : { packing: String(packing) }), ...(place === undefined ? {} : { place }) });
 		await reply.code(307).header('location', `${base}/v1/rooms/${room.id}/listen?${query.toString()}`).header('cache-control', 'no-store').send();
 		metrics.countHandOff('307', why);
 		return true;

@@ -1,6 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { DomainError } from '../../errors.ts';
+import { inSpan } from '../../tracing/spans.ts';
 import { iceLinks } from '../ice-links.ts';
 import { requirePermission, requireUnbanned } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -40,7 +41,8 @@ export function registerPublishRoutes(instance: FastifyInstance, { deps, links, 
 			// Before the doors open a speaker may come and test; only an ended room is closed to encoders.
 			if (deps.rooms.require(roomId).state === 'ended') throw new DomainError('room_ended', 'This room has ended');
 			await requireUnbanned(principal, roomId, bans);
-			const session = await deps.stages.publish(principal, roomId, String(request.body));
+			const join = () => deps.stages.publish(principal, roomId, String(request.body));
+			const session = await inSpan('join', { 'rostrum.room': roomId, 'rostrum.kind': 'publish' }, join);
 			return sendSession(reply, session, { deps, links });
 		},
 	);

@@ -1,12 +1,15 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { can } from '../../../auth/roles.ts';
+import { DomainError } from '../../errors.ts';
+import type { AppDeps } from '../deps.ts';
 import { requireEntry, requirePermission } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
 import { roomResource } from '../room-resource.ts';
 import { empty, HOME_PROBLEMS, ListQuery, NewRoom, NoQuery, problems, RoomPage, RoomParams, RoomPatch, TOKEN_PROBLEMS } from '../schemas.ts';
-import type { Room } from '../../rooms/room.ts';
+import type { Room, RoomState } from '../../rooms/room.ts';
+import { isPlace, placeOf } from '../../rooms/timetable.ts';
 
 /** The rooms themselves: make, list, read, change, remove. */
 export function registerRoomRoutes(instance: FastifyInstance, { deps, links, bans }: RouteContext): void {
@@ -35,6 +38,7 @@ export function registerRoomRoutes(instance: FastifyInstance, { deps, links, ban
 		async (request, reply) => {
 			requirePermission(request, 'room:create');
 			const room = await rooms.create(request.body);
+			request.audited = { room: room.id };
 			return reply.code(201).header('location', `/v1/rooms/${room.id}`).send(show(request, room));
 		},
 	);
@@ -44,26 +48,21 @@ export function registerRoomRoutes(instance: FastifyInstance, { deps, links, ban
 		{
 			schema: {
 				operationId: 'listRooms',
-				summary: 'List rooms, in order of id',
-				description: 'Private rooms are listed to admins alone; a host reads the room of the token by its id.',
+				summary: 'List rooms, in order of id or of time',
+				description: 'Private rooms are listed to admins alone; a host reads the room of the token by its id. What is coming up: `?state=scheduled,open&from=…`.',
 				tags: ['rooms'],
 				querystring: ListQuery,
 				response: { 200: { ...RoomPage, description: 'One page' }, ...problems('token_invalid') },
 			},
 		},
 		async (request) => {
-			const { limit, after, state } = request.query;
+			const { limit, after } = request.query;
 			const all = request.principal !== null && can(request.principal, 'room:list-private');
 			// One more than asked for tells whether there is a next page.
-			const found = rooms.list({
-				limit: limit + 1,
-				...(after === undefined ? {} : { after }),
-				...(state === undefined ? {} : { states: [state] }),
-				...(all ? {} : { visibility: 'public' }),
-			});
+			const { found, place } = listed(rooms, request.query, { limit: limit + 1, ...(all ? {} : { visibility: 'public' as const }), ...(after === undefined ? {} : { after }) });
 			const page = found.slice(0, limit);
 			const last = page.at(-1);
-			return { rooms: page.map((room) => show(request, room)), ...(found.length > limit && last ? { next: last.id } : {}) };
+			return { rooms: page.map((room) => show(request, room)), ...(found.length > limit && last ? { next: place(last) } : {}) };
 		},
 	);
 
@@ -137,4 +136,30 @@ export function registerRoomRoutes(instance: FastifyInstance, { deps, links, ban
 			return reply.code(204).send();
 		},
 	);
+}
+
+interface Page {
+	limit: number;
+	after?: string;
+	visibility?: 'public';
+}
+
+/** The rooms that are asked for, in the order that is asked for, and how to ask for what comes behind one of them. */
+function listed(rooms: AppDeps['rooms'], { state, order, from, to }: Static<typeof ListQuery>, page: Page): { found: Room[]; place: (room: Room) => string } {
+	const states = state?.split(',').filter((name): name is RoomState => name !== '');
+	const wanted = { ...page, ...(states === undefined ? {} : { states }) };
+	const timed = order === 'time' || order === 'latest' || (order === undefined && (from !== undefined || to !== undefined));
+	if (!timed) {
+		if (from !== undefined || to !== undefined) throw new DomainError('invalid_request', 'With from or to, rooms come in order of time.', { extra: { field: 'order' } });
+		if (page.after?.includes('.')) throw new DomainError('invalid_request', 'This page belongs to another order.', { extra: { field: 'after' } });
+		return { found: rooms.list(wanted), place: (room) => room.id };
+	}
+	if (page.after !== undefined && !isPlace(page.after)) throw new DomainError('invalid_request', 'This page belongs to another order.', { extra: { field: 'after' } });
+	const found = rooms.listByTime({
+		...wanted,
+		order: order === 'latest' ? 'latest' : 'time',
+		...(from === undefined ? {} : { fromMs: Date.parse(from) }),
+		...(to === undefined ? {} : { toMs: Date.parse(to) }),
+	});
+	return { found, place: placeOf };
 }

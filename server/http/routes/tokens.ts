@@ -43,6 +43,7 @@ export function registerTokenRoutes(instance: FastifyInstance, { deps, links }: 
 					if (error instanceof AuthError) throw new DomainError('invalid_request', error.message, { cause: error, extra: { reason: error.code } });
 					throw error;
 				});
+			request.audited = { target: subject, detail: { role, tokenId: issued.tokenId } };
 			request.log.info({ room: roomId, role, subject, tokenId: issued.tokenId, by: principal.subject }, 'token made');
 			return reply
 				.code(201)
@@ -51,6 +52,8 @@ export function registerTokenRoutes(instance: FastifyInstance, { deps, links }: 
 					token: issued.token,
 					url: links.pageFor(role, roomId, issued.token),
 					expiresAt: new Date(issued.expiresAt * 1000).toISOString(),
+					tokenId: issued.tokenId,
+					subject,
 				});
 		},
 	);

@@ -10,7 +10,7 @@ import {
 	BAN, CREATE_ROOM, GENERATION, INDEX_ADD, INDEX_PRUNE, READ_ROOM, REMOVE_ROOM, RESTORE_ROOM, ROOM_HEAD, type RoomHead, SAVE_STAGE, SPEAKER_NUMBER, UNBAN,
 	UPDATE_ROOM,
 } from './redis-scripts.ts';
-import { readRoomChange, readStoredBan, readStoredRoster, type RoomChange } from './room-change.ts';
+import { readRoomChange, readStoredBan, readStoredRoster, type RoomChange, storedRoster } from './room-change.ts';
 import { readRoomRecord } from './room-record.ts';
 import type { Ban, RoomStore } from './room-store.ts';
 import { StoreError } from './store-error.ts';
@@ -152,7 +152,7 @@ export class RedisRoomStore extends EventEmitter<RedisRoomStoreEvents> implement
 	 * Rejects with `not_home` when the epoch is not the latest, with `room_not_found`.
 	 */
 	async saveStage(roomId: string, epoch: number, roster: StageRoster): Promise<void> {
-		const change: RoomChange = { kind: 'stage', node: this.#nodeId, roomId, epoch, roster: { version: roster.version, participants: [...roster.participants] } };
+		const change: RoomChange = { kind: 'stage', node: this.#nodeId, roomId, epoch, roster: storedRoster(roster) };
 		await this.#change(SAVE_STAGE, roomId, change, [roster.version, JSON.stringify(roster)], epoch);
 	}
 

@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { NodeId } from '../../cluster/node-report.ts';
 import { RoomId } from '../room.ts';
+import type { StageRoster } from '../stage-roster.ts';
 import { RoomRecord } from './room-record.ts';
 
 const Count = Type.Integer({ minimum: 0 });
@@ -19,8 +20,33 @@ const StoredParticipant = Type.Object({
 	mediaId: Type.Union([Type.String({ maxLength: 256 }), Type.Null()]),
 	joinedAt: Type.String({ maxLength: 40 }),
 });
-/** A roster as it is kept; nodes may run different versions, so unknown members are allowed. */
-export const StoredRoster = Type.Object({ version: Count, participants: Type.Array(StoredParticipant, { maxItems: 10_000 }) });
+const StoredRules = Type.Object({
+	locked: Type.Boolean(),
+	maxSize: Type.Optional(Type.Integer({ minimum: 1 })),
+	order: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 10_000 }),
+	standings: Type.Array(
+		Type.Object({
+			id: Type.String({ maxLength: 64 }),
+			role: Type.Union([Type.Literal('host'), Type.Literal('cohost'), Type.Literal('speaker'), Type.Literal('listener')]),
+			kind: Type.Union([Type.Literal('floor'), Type.Literal('cap')]),
+		}),
+		{ maxItems: 10_000 },
+	),
+});
+const StoredHand = Type.Object({
+	id: Type.String({ maxLength: 64 }),
+	subject: Type.Union([Subject, Type.Null()]),
+	name: Type.String({ maxLength: 1_024 }),
+	raisedAt: Type.Union([Type.String({ maxLength: 40 }), Type.Null()]),
+	invitation: Type.Union([Type.Object({ by: Type.String({ maxLength: 1_024 }), expiresAt: Type.String({ maxLength: 40 }) }), Type.Null()]),
+});
+/** A roster as it is kept; nodes may run different versions, so unknown members are allowed, and later ones may be missing. */
+export const StoredRoster = Type.Object({
+	version: Count,
+	participants: Type.Array(StoredParticipant, { maxItems: 10_000 }),
+	rules: Type.Optional(StoredRules),
+	hands: Type.Optional(Type.Array(StoredHand, { maxItems: 100_000 })),
+});
 
 export const StoredBan = Type.Object({ roomId: RoomId, subject: Subject, name: Type.String(), bannedBy: Type.String(), bannedAt: Type.String({ maxLength: 40 }) });
 
@@ -54,6 +80,16 @@ const parsed = (text: string): unknown => {
 export function readRoomChange(text: string): RoomChange | undefined {
 	const value = parsed(text);
 	return changes.Check(value) ? value : undefined;
+}
+
+/** A roster as a change carries it. */
+export function storedRoster({ version, participants, rules, hands }: StageRoster): Static<typeof StoredRoster> {
+	return {
+		version,
+		participants: [...participants],
+		...(rules && { rules: { ...rules, order: [...rules.order], standings: [...rules.standings] } }),
+		...(hands && { hands: [...hands] }),
+	};
 }
 
 /** Undefined for what is no roster. */

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { type Room, RoomId, RoomSettings, RoomState } from '../room.ts';
+import { type Room, RoomId, RoomRecording, RoomSettings, RoomState } from '../room.ts';
 import { StoreError } from './store-error.ts';
 
 const Instant = Type.String({ format: 'date-time' });
@@ -14,6 +14,10 @@ export const RoomRecord = Type.Object({
 	openedAt: Type.Optional(Instant),
 	startedAt: Type.Optional(Instant),
 	endedAt: Type.Optional(Instant),
+	endingAt: Type.Optional(Instant),
+	cancelReason: Type.Optional(Type.String()),
+	recorded: Type.Optional(Type.Boolean()),
+	recording: Type.Optional(RoomRecording),
 	version: Type.Integer({ minimum: 1 }),
 });
 

@@ -1,5 +1,5 @@
 import type { Participant, Room, RoomState } from '../../rooms/room.ts';
-import { isCancelled, startOf } from '../../rooms/room-times.ts';
+import { isCancelled, isTimeZone, startOf } from '../../rooms/room-times.ts';
 
 /** What a room's share card and link previews say; nothing else of the room is known to what makes them. */
 export interface ShareFacts {
@@ -10,6 +10,8 @@ export interface ShareFacts {
 	state: RoomState | 'cancelled';
 	/** Milliseconds since the epoch. */
 	startMs: number | undefined;
+	/** IANA name; undefined: UTC. */
+	timeZone?: string | undefined;
 	host: string | undefined;
 }
 
@@ -30,6 +32,7 @@ export function shareFacts(room: Room, stage: readonly Pick<Participant, 'name' 
 		description: room.description === undefined ? undefined : oneLine(room.description) || undefined,
 		state: isCancelled(room) ? 'cancelled' : room.state,
 		startMs: startOf(room),
+		timeZone: room.timeZone !== undefined && isTimeZone(room.timeZone) ? room.timeZone : undefined,
 		host: host === undefined ? undefined : oneLine(host) || undefined,
 	};
 }
@@ -39,18 +42,21 @@ export function shareWords(facts: ShareFacts): { state: string; when: string | u
 	const words = WORDS[language];
 	return {
 		state: words[facts.state],
-		when: facts.startMs === undefined ? undefined : whenText(facts.startMs, language),
+		when: facts.startMs === undefined ? undefined : whenText(facts.startMs, language, facts.timeZone),
 		host: facts.host === undefined ? undefined : words.host(facts.host),
 	};
 }
 
-/** The day in words and the time, in UTC: a picture is the same for all time zones. */
-export function whenText(startMs: number, language: ShareLanguage): string {
+/**
+ * The day in words and the time, where the event was announced, else in UTC: a picture is the same for all time zones, so
+ * it says which one it means.
+ */
+export function whenText(startMs: number, language: ShareLanguage, timeZone = 'UTC'): string {
 	const locale = language === 'ar' ? 'ar-u-nu-latn' : 'en-GB';
-	const day = new Intl.DateTimeFormat(locale, { timeZone: 'UTC', weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }).format(startMs);
-	const time = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', hour: '2-digit', minute: '2-digit' }).format(startMs);
+	const day = new Intl.DateTimeFormat(locale, { timeZone, weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }).format(startMs);
+	const time = new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit', timeZoneName: 'short' }).format(startMs);
 	// As one piece, whichever way the text around it runs.
-	return `${day} · ${language === 'ar' ? `\u2066${time} UTC\u2069` : `${time} UTC`}`;
+	return `${day} · ${language === 'ar' ? `\u2066${time}\u2069` : time}`;
 }
 
 /** By the first letter that has a direction (Unicode UAX #9, rule P2). */

@@ -104,6 +104,8 @@ export async function measureAudible(page: Page): Promise<void> {
 				context = new AudioContext({ sampleRate: 48_000 });
 				await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: 'text/javascript' })));
 				[loud, log] = [new Map(), []];
+				// Their nodes belong to the context of an earlier measurement.
+				watched.clear();
 				running = true;
 				for (const element of elements) {
 					watch(element);

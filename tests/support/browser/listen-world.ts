@@ -32,6 +32,7 @@ class FakeConnection extends Emitter<ListenConnectionEvents> {
 	packets = 0;
 	sessionUrl: string | null = null;
 	readonly alternates: readonly string[] = [];
+	readonly reporting = null;
 	// Never looked into: only handed on.
 	readonly tracks = [{}, {}, {}] as unknown as MediaStreamTrack[];
 	#flow: ReturnType<typeof setInterval> | undefined;

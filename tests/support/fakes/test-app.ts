@@ -91,7 +91,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 	const app = await buildApp({
 		config: {
 			http: {
-				host: '127.0.0.1', port: 0, trustProxy: false, bodyLimitBytes: 65_536, corsOrigins: '*', maxEventStreams: 3,
+				host: '127.0.0.1', port: 0, trustProxy: false, bodyLimitBytes: 65_536, corsOrigins: '*', embedOrigins: [], maxEventStreams: 3,
 				...options.http,
 			},
 			turn: { urls: [], ttlSeconds: 3600, ...options.turn },

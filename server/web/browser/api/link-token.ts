@@ -6,15 +6,19 @@ import { parseTrusted } from '../sdk/boundary.ts';
  * @param scope what the token is for: a room's id, or `admin`
  */
 export const takeLinkToken = (scope: string): string | undefined => {
-	const key = `rostrum.token.${scope}`;
 	const token = new URLSearchParams(location.hash.slice(1)).get('token');
 	if (token !== null && token !== '') {
 		keepToken(scope, token);
 		history.replaceState(history.state, '', location.pathname + location.search);
 		return token;
 	}
+	return keptToken(scope);
+};
+
+/** What this tab has kept. */
+export const keptToken = (scope: string): string | undefined => {
 	try {
-		return sessionStorage.getItem(key) ?? undefined;
+		return sessionStorage.getItem(`rostrum.token.${scope}`) ?? undefined;
 	} catch {
 		return undefined;
 	}

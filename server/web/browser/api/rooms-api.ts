@@ -24,6 +24,15 @@ export interface NewRoom {
 	visibility: 'public' | 'private';
 }
 
+export interface RoomQuery {
+	/** One state, or several with commas between. */
+	state?: string;
+	order?: 'id' | 'time' | 'latest';
+	limit?: number;
+	/** `next` of the page before. */
+	after?: string | undefined;
+}
+
 export interface Readiness {
 	status: 'ready' | 'not_ready';
 	components: readonly { name: string; ready: boolean; detail?: string }[];
@@ -37,14 +46,19 @@ export class RoomsApi {
 		this.#token = token;
 	}
 
-	async list(after?: string): Promise<{ rooms: RoomResource[]; next?: string }> {
-		return this.#call('GET', `/v1/rooms${after === undefined ? '' : `?after=${encodeURIComponent(after)}`}`);
+	async list(query: RoomQuery = {}): Promise<{ rooms: RoomResource[]; next?: string }> {
+		const parameters = new URLSearchParams(Object.entries(query).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]])));
+		return this.#call('GET', `/v1/rooms${parameters.size === 0 ? '' : `?${parameters.toString()}`}`);
 	}
 	async create(room: NewRoom): Promise<RoomResource> {
 		return this.#call('POST', '/v1/rooms', room);
 	}
 	async command(roomId: string, command: RoomCommand): Promise<void> {
 		await this.#call('POST', `${path(roomId)}/${command}`);
+	}
+	/** Puts off the end of a room that ends by itself. */
+	async extend(roomId: string, minutes: number): Promise<void> {
+		await this.#call('POST', `${path(roomId)}/extend`, { minutes });
 	}
 	async remove(roomId: string): Promise<void> {
 		await this.#call('DELETE', path(roomId));

@@ -1,13 +1,15 @@
 import { formatLocale } from './language.ts';
 
-/** A moment in the reader's own zone and language; the year only where it is another one. */
-export const formatInstant = (instant: string, nowMs: number): string => {
+/** A moment in the reader's own zone, or in another one, and language; the year only where it is another one. */
+export const formatInstant = (instant: string, nowMs: number, timeZone?: string): string => {
 	const date = new Date(instant);
 	const now = new Date(nowMs);
-	const sameDay = date.toDateString() === now.toDateString();
+	const day = new Intl.DateTimeFormat('en', { dateStyle: 'short', ...(timeZone === undefined ? {} : { timeZone }) });
+	const year = new Intl.DateTimeFormat('en', { year: 'numeric', ...(timeZone === undefined ? {} : { timeZone }) });
 	return new Intl.DateTimeFormat(formatLocale.value, {
-		...(sameDay ? {} : { weekday: 'short', day: 'numeric', month: 'long' }),
-		...(date.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' }),
+		...(timeZone === undefined ? {} : { timeZone }),
+		...(day.format(date) === day.format(now) ? {} : { weekday: 'short', day: 'numeric', month: 'long' }),
+		...(year.format(date) === year.format(now) ? {} : { year: 'numeric' }),
 		hour: 'numeric',
 		minute: '2-digit',
 		timeZoneName: 'short',
@@ -39,3 +41,10 @@ export const formatNumber = (value: number, digits = 0): string =>
 	new Intl.NumberFormat(formatLocale.value, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 
 export const formatList = (items: readonly string[]): string => new Intl.ListFormat(formatLocale.value, { type: 'conjunction' }).format(items);
+
+/** @param value 0 to 1 */
+export const formatPercent = (value: number, digits = 0): string =>
+	new Intl.NumberFormat(formatLocale.value, { style: 'percent', maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+
+/** The city, as people say it, of an IANA zone: `New York`. */
+export const zoneCity = (timeZone: string): string => (timeZone.split('/').at(-1) ?? timeZone).replaceAll('_', ' ');

@@ -34,8 +34,15 @@ const stored = (): string | null => {
 	}
 };
 
+/** Texts of parts that a page has loaded later. */
+let moreOf: ((code: string) => Promise<Partial<Messages>>) | undefined;
+
 const show = async (code: string): Promise<void> => {
-	const { default: messages } = code === 'en' ? { default: en } : trusted<{ default: Messages }>(await import(`../i18n/${code}.ts`));
+	const [{ default: first }, more] = await Promise.all([
+		code === 'en' ? { default: en } : trusted<Promise<{ default: Messages }>>(import(`../i18n/${code}.ts`)),
+		moreOf?.(code),
+	]);
+	const messages = { ...first, ...more };
 	document.documentElement.lang = code;
 	document.documentElement.dir = directionOf(code);
 	current.value = { code, messages };
@@ -46,6 +53,12 @@ export const startLanguage = async (): Promise<void> => {
 	const wanted = [new URLSearchParams(location.search).get('lang'), stored(), ...navigator.languages];
 	// Without its language file a page in English is better than none.
 	await show(chooseLanguage(wanted, languages)).catch(() => undefined);
+};
+
+/** Of a part of the page that is loaded later: from now on its texts are there, too, in whichever language is shown. */
+export const addTexts = async (textsOf: (code: string) => Promise<Partial<Messages>>): Promise<void> => {
+	moreOf = textsOf;
+	await show(language.value);
 };
 
 export const switchLanguage = async (code: string): Promise<void> => {

@@ -1,100 +1,162 @@
-import { signal } from '@preact/signals';
+import { type ReadonlySignal, signal } from '@preact/signals';
+import { AdminApi, segment } from '../api/admin-api.ts';
+import type { AdminRoom, ClusterNode, FleetCapacity } from '../api/admin-types.ts';
 import { dropToken, keepToken, takeLinkToken } from '../api/link-token.ts';
-import { type InviteRole, type NewRoom, type Readiness, type RoomCommand, type RoomResource, RoomsApi } from '../api/rooms-api.ts';
+import { type Readiness, RoomsApi } from '../api/rooms-api.ts';
 import { asProblem } from '../sdk/problem.ts';
+import { readFleet } from './admin-fleet.ts';
+import { type Place, placeOf } from './admin-address.ts';
+import { Live } from '../ui/admin-live.ts';
 
 const SCOPE = 'admin';
-const REFRESH_MS = 5_000;
+/** Of what is in the server's memory and moves by itself. */
+const LIVELY_MS = 2_000;
+/** Of lists that grow. */
+export const CALM_MS = 5_000;
+const MAX_ROOMS = 1_000;
+/** Views kept, with what they last showed, so that going back to one shows it at once. */
+const MAX_KEPT = 50;
 
-/** Rooms and readiness for whoever has the admin token. */
+const visible = signal(document.visibilityState === 'visible');
+document.addEventListener('visibilitychange', () => {
+	visible.value = document.visibilityState === 'visible';
+});
+
+/** Who is signed in, where they look, and what they see there. */
 export class AdminModel {
-	readonly token = signal(takeLinkToken(SCOPE));
-	readonly rooms = signal<readonly RoomResource[] | null>(null);
-	readonly readiness = signal<Readiness | null>(null);
+	readonly #token = signal(takeLinkToken(SCOPE));
+	readonly token: ReadonlySignal<string | undefined> = this.#token;
 	readonly wrongToken = signal(false);
+	/** What somebody did and did not work. */
 	readonly failure = signal<unknown>(null);
+	/** What has just been done, to be read out. */
+	readonly done = signal('');
+	readonly #place = signal<Place>(placeOf(location.hash));
+	readonly place: ReadonlySignal<Place> = this.#place;
+	#api = new AdminApi({ token: this.#token.peek() ?? '' });
+	readonly #lives = new Map<string, Live<unknown>>();
 
 	constructor() {
-		void this.refresh();
-		setInterval(() => document.visibilityState === 'visible' && void this.refresh(), REFRESH_MS);
+		window.addEventListener('hashchange', () => {
+			// A link with another token, opened in this tab.
+			const token = takeLinkToken(SCOPE);
+			if (token !== undefined && token !== this.#token.peek()) {
+				this.#signedIn(token);
+			}
+			this.failure.value = null;
+			this.#place.value = placeOf(location.hash);
+		});
 	}
 
-	async signIn(token: string): Promise<void> {
+	get api(): AdminApi {
+		return this.#api;
+	}
+
+	signIn(token: string): void {
 		keepToken(SCOPE, token);
-		this.token.value = token;
-		await this.refresh();
+		this.wrongToken.value = false;
+		this.#signedIn(token);
 	}
-
 	signOut(): void {
 		dropToken(SCOPE);
-		this.token.value = undefined;
-		this.rooms.value = null;
+		this.#lives.clear();
+		this.#token.value = undefined;
 		this.failure.value = null;
 	}
 
-	async refresh(): Promise<void> {
-		const token = this.token.value;
-		if (token === undefined) {
-			return;
-		}
-		try {
-			const api = new RoomsApi(token);
-			const [rooms, readiness] = await Promise.all([allRooms(api), api.readiness()]);
-			if (this.token.value === token) {
-				this.rooms.value = rooms;
-				this.readiness.value = readiness;
-				this.wrongToken.value = false;
-				this.failure.value = null;
+	rooms(): Live<readonly AdminRoom[]> {
+		return this.live('rooms', () => allRooms(this.#api), LIVELY_MS);
+	}
+	room(id: string): Live<AdminRoom> {
+		return this.read(`/v1/rooms/${segment(id)}`, LIVELY_MS);
+	}
+	fleet(): Live<readonly ClusterNode[]> {
+		return this.live('fleet', () => readFleet(this.#api), LIVELY_MS);
+	}
+	capacity(): Live<FleetCapacity> {
+		return this.read('/v1/admin/capacity', LIVELY_MS);
+	}
+	readiness(): Live<Readiness> {
+		return this.live('readiness', () => new RoomsApi().readiness(), CALM_MS);
+	}
+
+	/** One resource of the API, kept fresh while it is watched. */
+	read<T>(url: string, everyMs: number): Live<T> {
+		return this.live(url, () => this.#api.read<T>(url), everyMs);
+	}
+
+	/** The same `key` gives the same one again. */
+	live<T>(key: string, load: () => Promise<T>, everyMs: number): Live<T> {
+		// What was made by this key is of this type.
+		// oxlint-disable-next-line typescript/no-unsafe-type-assertion
+		let live = this.#lives.get(key) as Live<T> | undefined;
+		if (live === undefined) {
+			live = new Live<T>({ load, everyMs, visible, after, onFailure: (error) => this.#refused(error) });
+			this.#lives.set(key, live);
+			for (const oldest of this.#lives.keys()) {
+				if (this.#lives.size <= MAX_KEPT) {
+					break;
+				}
+				this.#lives.delete(oldest);
 			}
-		} catch (error) {
-			this.#failed(error);
 		}
+		return live;
 	}
 
-	/** @returns whether it was made */
-	async create(room: NewRoom): Promise<boolean> {
-		return this.#act((api) => api.create(room));
-	}
-	async command(roomId: string, command: RoomCommand): Promise<void> {
-		await this.#act((api) => api.command(roomId, command));
-	}
-	async remove(roomId: string): Promise<void> {
-		await this.#act((api) => api.remove(roomId));
-	}
-	invite(roomId: string, role: InviteRole, name: string): Promise<{ url: string }> {
-		return new RoomsApi(this.token.value).invite(roomId, role, name);
-	}
-
-	async #act(action: (api: RoomsApi) => Promise<unknown>): Promise<boolean> {
+	/**
+	 * Does something, then has what is looked at told anew.
+	 * @param action gives what to read out when it is done
+	 * @returns whether it went well; what went wrong is shown
+	 */
+	async act(action: (api: AdminApi) => Promise<string>, ...stale: readonly { refresh: () => Promise<void> }[]): Promise<boolean> {
 		this.failure.value = null;
+		this.done.value = '';
 		try {
-			await action(new RoomsApi(this.token.value));
+			this.done.value = await action(this.#api);
 		} catch (error) {
-			this.#failed(error);
+			if (!this.#refused(error)) {
+				this.failure.value = error;
+			}
 			return false;
 		}
-		await this.refresh();
+		await Promise.all(stale.map((live) => live.refresh()));
 		return true;
 	}
 
-	#failed(error: unknown): void {
-		const { status } = asProblem(error);
-		if (status === 401 || status === 403) {
+	#signedIn(token: string): void {
+		this.#lives.clear();
+		this.#api = new AdminApi({ token });
+		this.failure.value = null;
+		this.#token.value = token;
+	}
+
+	/** @returns whether it was the token */
+	#refused(error: unknown): boolean {
+		const { status, code } = asProblem(error);
+		const wrong = status === 401 || (status === 403 && code === 'forbidden');
+		if (wrong && this.#token.peek() !== undefined) {
 			this.wrongToken.value = true;
 			this.signOut();
-		} else {
-			this.failure.value = error;
 		}
+		return wrong;
 	}
 }
 
-const allRooms = async (api: RoomsApi): Promise<RoomResource[]> => {
-	const rooms: RoomResource[] = [];
-	let after: string | undefined;
+const after = (ms: number, call: () => void): (() => void) => {
+	const timer = setTimeout(call, ms);
+	return () => clearTimeout(timer);
+};
+
+const allRooms = async (api: AdminApi): Promise<readonly AdminRoom[]> => {
+	const rooms: AdminRoom[] = [];
+	let next: string | undefined;
 	do {
-		const page = await api.list(after);
+		const page: { rooms: readonly AdminRoom[]; next?: string } = await api.read(`/v1/rooms?limit=100${next === undefined ? '' : `&after=${segment(next)}`}`);
 		rooms.push(...page.rooms);
-		after = page.next;
-	} while (after !== undefined && rooms.length < 1_000);
+		next = page.next;
+	} while (next !== undefined && rooms.length < MAX_ROOMS);
 	return rooms;
 };
+
+/** The one of this page. */
+export const admin = new AdminModel();

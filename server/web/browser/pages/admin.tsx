@@ -1,17 +1,21 @@
 import { useSignal } from '@preact/signals';
-import type { RoomResource } from '../api/rooms-api.ts';
-import { formatNumber } from '../locale/format.ts';
-import { t, tCount } from '../locale/language.ts';
-import { ConfirmDialog, confirmed } from '../ui/confirm.tsx';
-import { InviteForm } from '../ui/invite-form.tsx';
+import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { t } from '../locale/language.ts';
+import type { TextKey } from '../locale/messages.ts';
+import { ConfirmDialog } from '../ui/confirm.tsx';
 import { mount } from '../ui/mount.tsx';
 import { problemText } from '../ui/problem-text.ts';
-import { RoomTimes, StateChip } from '../ui/room-state.tsx';
 import { Shell } from '../ui/shell.tsx';
-import { AdminModel } from './admin-model.ts';
-import { NewRoomForm } from './new-room-form.tsx';
-
-const model = new AdminModel();
+import { AccessSection } from './admin-access.tsx';
+import { addressOf, SECTIONS, type Section } from './admin-address.ts';
+import { AuditSection } from './admin-audit.tsx';
+import { admin } from './admin-model.ts';
+import { NodesSection } from './admin-nodes.tsx';
+import { ReportsSection } from './admin-reports.tsx';
+import { RoomSection } from './admin-room.tsx';
+import { RoomsSection } from './admin-rooms.tsx';
+import { WebhooksSection } from './admin-webhooks.tsx';
 
 const SignIn = () => {
 	const token = useSignal('');
@@ -20,7 +24,7 @@ const SignIn = () => {
 			class="card sign-in"
 			onSubmit={(event) => {
 				event.preventDefault();
-				void model.signIn(token.value.trim());
+				admin.signIn(token.value.trim());
 			}}
 		>
 			<h1>{t('adminTitle')}</h1>
@@ -41,7 +45,7 @@ const SignIn = () => {
 			<p id="token-help" class="quiet">
 				{t('adminTokenHelp')}
 			</p>
-			<div role="alert">{model.wrongToken.value && <p class="notice">{t('adminWrongToken')}</p>}</div>
+			<div role="alert">{admin.wrongToken.value && <p class="notice">{t('adminWrongToken')}</p>}</div>
 			<button type="submit" class="button strong">
 				{t('adminSignIn')}
 			</button>
@@ -49,135 +53,75 @@ const SignIn = () => {
 	);
 };
 
-const Server = () => {
-	const readiness = model.readiness.value;
-	const rooms = model.rooms.value ?? [];
-	const listeners = rooms.reduce((sum, { listenerCount }) => sum + listenerCount, 0);
-	return (
-		<section class="card server" aria-labelledby="server-heading">
-			<h2 id="server-heading">{t('adminServer')}</h2>
-			<ul class="figures">
-				<li>{tCount('adminRoomCount', rooms.length)}</li>
-				<li>{tCount('adminLiveCount', rooms.filter(({ state }) => state === 'live').length)}</li>
-				<li>{tCount('listenerCount', listeners)}</li>
-			</ul>
-			{readiness !== null && (
-				<ul class="components">
-					{readiness.components.map(({ name, ready, detail }) => (
-						<li key={name} class={ready ? 'is-ready' : 'is-not-ready'}>
-							<bdi>{COMPONENT_TEXT[name] === undefined ? name : t(COMPONENT_TEXT[name])}</bdi>
-							<span>{t(ready ? 'adminReady' : 'adminNotReady')}</span>
-							{detail !== undefined && <bdi class="quiet">{detailText(detail)}</bdi>}
-						</li>
-					))}
-				</ul>
-			)}
-		</section>
-	);
+const SECTION_TEXT: Readonly<Record<Section, TextKey>> = {
+	rooms: 'adminRooms',
+	nodes: 'adminNodes',
+	access: 'adminAccess',
+	webhooks: 'adminWebhooks',
+	audit: 'adminAudit',
+	reports: 'adminReports',
 };
 
-/** `/readyz` speaks to programs; these are its words for people. */
-const COMPONENT_TEXT: Readonly<Record<string, 'adminStageShards' | 'adminListenerShards' | 'adminAdmission'>> = {
-	'stage shards': 'adminStageShards',
-	'listener shards': 'adminListenerShards',
-	admission: 'adminAdmission',
+const Navigation = ({ section }: { section: Section }) => (
+	<nav class="admin-nav" aria-label={t('adminTitle')}>
+		<ul>
+			{SECTIONS.map((name) => (
+				<li key={name}>
+					<a href={addressOf({ section: name })} aria-current={name === section ? 'page' : undefined}>
+						{t(SECTION_TEXT[name])}
+					</a>
+				</li>
+			))}
+		</ul>
+	</nav>
+);
+
+const VIEWS: Readonly<Record<Exclude<Section, 'rooms'>, () => JSX.Element>> = {
+	nodes: NodesSection,
+	access: AccessSection,
+	webhooks: WebhooksSection,
+	audit: AuditSection,
+	reports: ReportsSection,
 };
 
-const detailText = (detail: string): string => {
-	const [, alive, total] = /^(\d+) of (\d+)$/.exec(detail) ?? [];
-	return alive === undefined || total === undefined ? detail : t('adminOf', { alive: formatNumber(Number(alive)), total: formatNumber(Number(total)) });
-};
-
-const RoomCard = ({ room }: { room: RoomResource }) => {
-	const { id, title, state, visibility } = room;
-	const ask = async (question: string, confirm: string, act: () => Promise<void>) => {
-		if (await confirmed(question, confirm)) {
-			await act();
-		}
-	};
-	return (
-		<li class="card admin-room">
-			<div class="admin-room-head">
-				<div>
-					<StateChip state={state} />
-					<h3>
-						<a href={`/r/${encodeURIComponent(id)}`}>
-							<bdi>{title}</bdi>
-						</a>
-					</h3>
-					<RoomTimes room={room} />
-					<p class="quiet">
-						<bdi>{id}</bdi> · {t(visibility === 'public' ? 'adminPublic' : 'adminPrivate')} · {tCount('listenerCount', room.listenerCount)}
-					</p>
-				</div>
-				<div class="row wrap">
-					{state === 'scheduled' && (
-						<button type="button" class="button" onClick={() => void model.command(id, 'open')}>
-							{t('openDoors')}
-						</button>
-					)}
-					{(state === 'scheduled' || state === 'open') && (
-						<button type="button" class="button" onClick={() => void model.command(id, 'start')}>
-							{t('goLive')}
-						</button>
-					)}
-					{state !== 'ended' && (
-						<button type="button" class="button" onClick={() => void ask(t('endQuestion'), t('endConfirm'), () => model.command(id, 'end'))}>
-							{t('endRoom')}
-						</button>
-					)}
-					<button
-						type="button"
-						class="button"
-						onClick={() => void ask(t('adminDeleteQuestion', { title }), t('adminDeleteConfirm'), () => model.remove(id))}
-					>
-						{t('adminDelete')}
-					</button>
-				</div>
-			</div>
-			{state !== 'ended' && (
-				<details>
-					<summary>{t('adminLinks')}</summary>
-					<InviteForm
-						roles={['host', 'cohost', 'speaker', 'listener']}
-						invite={(role, name) => model.invite(id, role, name)}
-						{...(visibility === 'public' ? { listenUrl: room.links.listen } : {})}
-					/>
-				</details>
-			)}
-		</li>
-	);
+const Shown = () => {
+	const { section, roomId } = admin.place.value;
+	if (section === 'rooms') {
+		return roomId === undefined ? <RoomsSection /> : <RoomSection key={roomId} id={roomId} />;
+	}
+	const View = VIEWS[section];
+	return <View />;
 };
 
 const Console = () => {
-	const rooms = model.rooms.value;
+	const { section, roomId } = admin.place.value;
+	const key = addressOf({ section, ...(roomId === undefined ? {} : { roomId }) });
+	const first = useSignal(true);
+	useEffect(() => {
+		// Whoever went somewhere else begins reading there.
+		if (first.peek()) {
+			first.value = false;
+		} else {
+			document.querySelector<HTMLElement>('#content')?.focus({ preventScroll: true });
+			scrollTo(0, 0);
+		}
+	}, [key]);
 	return (
 		<>
 			<div class="lead with-action">
 				<h1>{t('adminTitle')}</h1>
-				<button type="button" class="button" onClick={() => model.signOut()}>
+				<button type="button" class="button" onClick={() => admin.signOut()}>
 					{t('adminSignOut')}
 				</button>
 			</div>
-			<div role="alert">
-				{model.failure.value !== null && <p class="notice">{t('actionFailed', { reason: problemText(model.failure.value) })}</p>}
+			<Navigation section={section} />
+			<div class="admin-failure" role="alert">
+				{admin.failure.value !== null && <p class="notice">{t('actionFailed', { reason: problemText(admin.failure.value) })}</p>}
 			</div>
-			<div class="columns admin-columns">
-				<section aria-labelledby="rooms-heading">
-					<h2 id="rooms-heading">{t('adminRooms')}</h2>
-					{rooms?.length === 0 && <p class="quiet">{t('adminNoRooms')}</p>}
-					{rooms === null && <p class="quiet">{t('loading')}</p>}
-					<ul class="stack">
-						{rooms?.map((room) => (
-							<RoomCard key={room.id} room={room} />
-						))}
-					</ul>
-				</section>
-				<div class="stack">
-					<Server />
-					<NewRoomForm create={(room) => model.create(room)} />
-				</div>
-			</div>
+			<p class="hidden" role="status">
+				{admin.done.value}
+			</p>
+			<Shown />
 			<ConfirmDialog />
 		</>
 	);
@@ -185,7 +129,7 @@ const Console = () => {
 
 const Page = () => {
 	document.title = `${t('adminTitle')} · ${t('appName')}`;
-	return <Shell page="admin">{model.token.value === undefined ? <SignIn /> : <Console />}</Shell>;
+	return <Shell page="admin">{admin.token.value === undefined ? <SignIn /> : <Console />}</Shell>;
 };
 
 await mount(() => <Page />);

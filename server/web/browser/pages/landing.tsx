@@ -1,57 +1,68 @@
 import { signal } from '@preact/signals';
-import { type RoomResource, RoomsApi } from '../api/rooms-api.ts';
+import { type RoomQuery, type RoomResource, RoomsApi } from '../api/rooms-api.ts';
 import { t, tCount } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
 import { PeopleIcon } from '../ui/icons.tsx';
 import { mount } from '../ui/mount.tsx';
+import { now } from '../ui/now.ts';
 import { Countdown, RoomTimes, StateChip } from '../ui/room-state.tsx';
 import { Shell } from '../ui/shell.tsx';
 
 const REFRESH_MS = 20_000;
+/** A plan that nobody has followed for so long is no news. */
+const OVERDUE_MS = 6 * 3_600_000;
+const EARLIER = 12;
 
 const api = new RoomsApi();
-const rooms = signal<readonly RoomResource[] | null>(null);
-const next = signal<string | undefined>(undefined);
 const failed = signal(false);
 
-const load = async (): Promise<void> => {
-	try {
-		const page = await api.list();
-		// Whoever has asked for more keeps it: only the first page is refreshed.
+/** Rooms page by page, of which the first is kept up to date. */
+class Pages {
+	readonly rooms = signal<readonly RoomResource[] | null>(null);
+	readonly next = signal<string | undefined>(undefined);
+	readonly #query: RoomQuery;
+
+	constructor(query: RoomQuery) {
+		this.#query = query;
+	}
+
+	async refresh(): Promise<void> {
+		const page = await api.list(this.#query);
+		// Whoever has asked for more keeps it, save what has come forward.
 		const fresh = new Set(page.rooms.map(({ id }) => id));
-		const more = (rooms.value ?? []).slice(page.rooms.length).filter(({ id }) => !fresh.has(id));
-		rooms.value = [...page.rooms, ...more];
+		const more = (this.rooms.value ?? []).slice(page.rooms.length).filter(({ id }) => !fresh.has(id));
+		this.rooms.value = [...page.rooms, ...more];
 		if (more.length === 0) {
-			next.value = page.next;
+			this.next.value = page.next;
 		}
-		failed.value = false;
-	} catch {
-		failed.value = true;
 	}
+
+	async more(): Promise<void> {
+		const page = await api.list({ ...this.#query, after: this.next.value });
+		const known = new Set((this.rooms.value ?? []).map(({ id }) => id));
+		this.rooms.value = [...(this.rooms.value ?? []), ...page.rooms.filter(({ id }) => !known.has(id))];
+		this.next.value = page.next;
+	}
+}
+
+const current = new Pages({ state: 'live,open,scheduled', order: 'time' });
+const earlier = new Pages({ state: 'ended', order: 'latest', limit: EARLIER });
+
+const attempt = async (work: Promise<unknown>): Promise<void> => {
+	failed.value = await work.then(
+		() => false,
+		() => true,
+	);
 };
 
-const loadMore = async (): Promise<void> => {
-	try {
-		const page = await api.list(next.value);
-		rooms.value = [...(rooms.value ?? []), ...page.rooms];
-		next.value = page.next;
-	} catch {
-		failed.value = true;
-	}
+const isOverdue = ({ state, scheduledAt, doorsOpenAt }: RoomResource): boolean => {
+	const start = scheduledAt ?? doorsOpenAt;
+	return state === 'scheduled' && start !== undefined && now.value - Date.parse(start) > OVERDUE_MS;
 };
-
-const GROUPS: readonly { text: TextKey; states: readonly RoomResource['state'][] }[] = [
-	{ text: 'roomsLive', states: ['live'] },
-	{ text: 'roomsUpcoming', states: ['open', 'scheduled'] },
-	{ text: 'roomsPast', states: ['ended'] },
-];
-
-/** Soonest first; rooms without a date last. */
-const bySchedule = (a: RoomResource, b: RoomResource): number => (a.scheduledAt ?? '9').localeCompare(b.scheduledAt ?? '9');
 
 const RoomCard = ({ room }: { room: RoomResource }) => (
 	<li class={`card room-card is-${room.state}`}>
-		<StateChip state={room.state} />
+		<StateChip state={room.state} cancelled={room.cancelled} />
 		<h3>
 			<a href={`/r/${encodeURIComponent(room.id)}`}>
 				<bdi>{room.title}</bdi>
@@ -73,9 +84,29 @@ const RoomCard = ({ room }: { room: RoomResource }) => (
 	</li>
 );
 
+const Group = ({ text, rooms, pages }: { text: TextKey; rooms: readonly RoomResource[]; pages?: Pages | undefined }) =>
+	rooms.length === 0 ? null : (
+		<section aria-labelledby={`group-${text}`}>
+			<h2 id={`group-${text}`}>{t(text)}</h2>
+			<ul class="cards">
+				{rooms.map((room) => (
+					<RoomCard key={room.id} room={room} />
+				))}
+			</ul>
+			{pages?.next.value !== undefined && (
+				<button type="button" class="button" aria-describedby={`group-${text}`} onClick={() => void attempt(pages.more())}>
+					{t('moreRooms')}
+				</button>
+			)}
+		</section>
+	);
+
 const Page = () => {
 	document.title = `${t('rooms')} · ${t('appName')}`;
-	const all = rooms.value;
+	const all = current.rooms.value;
+	const live = (all ?? []).filter(({ state }) => state === 'live');
+	const upcoming = (all ?? []).filter((room) => room.state !== 'live' && !isOverdue(room));
+	const past = earlier.rooms.value ?? [];
 	return (
 		<Shell page="landing">
 			<div class="lead">
@@ -85,26 +116,11 @@ const Page = () => {
 			<div role="status">
 				{failed.value && <p class="notice">{t('roomsFailed')}</p>}
 				{all === null && !failed.value && <p class="quiet">{t('loading')}</p>}
-				{all?.length === 0 && <p class="quiet">{t('roomsNone')}</p>}
+				{all?.length === 0 && past.length === 0 && <p class="quiet">{t('roomsNone')}</p>}
 			</div>
-			{GROUPS.map(({ text, states }) => {
-				const group = (all ?? []).filter(({ state }) => states.includes(state)).toSorted(bySchedule);
-				return group.length === 0 ? null : (
-					<section key={text} aria-labelledby={`group-${text}`}>
-						<h2 id={`group-${text}`}>{t(text)}</h2>
-						<ul class="cards">
-							{group.map((room) => (
-								<RoomCard key={room.id} room={room} />
-							))}
-						</ul>
-					</section>
-				);
-			})}
-			{next.value !== undefined && (
-				<button type="button" class="button" onClick={() => void loadMore()}>
-					{t('moreRooms')}
-				</button>
-			)}
+			<Group text="roomsLive" rooms={live} pages={upcoming.length === 0 ? current : undefined} />
+			<Group text="roomsUpcoming" rooms={upcoming} pages={current} />
+			<Group text="roomsPast" rooms={past} pages={earlier} />
 			<footer class="foot">
 				<a href="/admin">{t('operate')}</a>
 			</footer>
@@ -113,5 +129,5 @@ const Page = () => {
 };
 
 await mount(() => <Page />);
-void load();
-setInterval(() => document.visibilityState === 'visible' && void load(), REFRESH_MS);
+void attempt(Promise.all([current.refresh(), earlier.refresh()]));
+setInterval(() => document.visibilityState === 'visible' && void attempt(current.refresh()), REFRESH_MS);

@@ -2,8 +2,9 @@ import { batch, computed, signal } from '@preact/signals';
 import type { RoomSummary } from '../../../stage/protocol.ts';
 import { takeLinkToken } from '../api/link-token.ts';
 import {
-	EventFeed, ListenSession, type ListenState, type MovePortions, type OverflowState, type ProblemError, type PublicSpeaker, type Quality, type QueueInfo, Servers,
+	type CaptionLine, EventFeed, ListenSession, type ListenState, type MovePortions, type OverflowState, type ProblemError, type PublicSpeaker, type Quality, type QueueInfo, type ReactionCounts, Servers,
 } from '../sdk/listen.ts';
+import { loadMore } from './listen-later.ts';
 import { roomFromPath } from './room-path.ts';
 
 const VOLUME_KEY = 'rostrum.volume';
@@ -26,6 +27,8 @@ export class ListenModel {
 	readonly room = signal<RoomSummary | null>(null);
 	readonly speakers = signal<readonly PublicSpeaker[]>([]);
 	readonly listeners = signal<number | null>(null);
+	readonly captions = signal<readonly CaptionLine[]>([]);
+	readonly reactions = signal<ReactionCounts | null>(null);
 	readonly feedConnected = signal(true);
 	readonly refused = signal<ProblemError | null>(null);
 	readonly state = signal<ListenState>('idle');
@@ -46,12 +49,17 @@ export class ListenModel {
 		return this.#token;
 	}
 	readonly level = (): number => this.#session?.level() ?? 0;
+	/** Where else the room can be reached. */
+	get servers(): Servers {
+		return this.#servers;
+	}
 
 	readonly #token = takeLinkToken(this.roomId);
 	readonly #servers = new Servers();
 	readonly #feed: EventFeed;
 	#moves: MovePortions = {};
 	#session: ListenSession | undefined;
+	#heldBack = false;
 
 	constructor() {
 		this.#feed = new EventFeed({ room: this.roomId, servers: this.#servers, ...(this.#token === undefined ? {} : { token: this.#token }) });
@@ -61,6 +69,16 @@ export class ListenModel {
 		});
 		this.#feed.on('listeners', ({ count }) => {
 			this.listeners.value = count;
+		});
+		this.#feed.on('captions', ({ items }) => {
+			this.captions.value = items;
+			if (items.length > 0) {
+				// They are for those who do not listen, too.
+				loadMore();
+			}
+		});
+		this.#feed.on('reactions', (reactions) => {
+			this.reactions.value = reactions;
 		});
 		this.#feed.on('move', (portions) => {
 			this.#moves = portions;
@@ -92,7 +110,7 @@ export class ListenModel {
 		this.#follow(this.#session);
 		this.#session.move(this.#moves);
 		this.#session.volume = this.volume.value;
-		this.#session.muted = this.muted.value;
+		this.#session.muted = this.muted.value || this.#heldBack;
 		this.rejoinedAfterMs.value = null;
 		this.blocked.value = false;
 		performance.mark('rostrum:listen');
@@ -120,8 +138,27 @@ export class ListenModel {
 	setMuted(muted: boolean): void {
 		this.muted.value = muted;
 		if (this.#session !== undefined) {
-			this.#session.muted = muted;
+			this.#session.muted = muted || this.#heldBack;
 		}
+	}
+
+	/** Silence, whatever is chosen, while the stage itself is heard. The session goes on: coming back is no more than this. */
+	holdBack(yes: boolean): void {
+		this.#heldBack = yes;
+		this.setMuted(this.muted.value);
+	}
+
+	listen(): void {
+		if (!this.active.value && this.room.value?.state !== 'ended') {
+			this.toggle();
+		}
+	}
+
+	/** Nothing more is to be had here. */
+	turnAway(problem: ProblemError): void {
+		this.#feed.close();
+		this.#session?.stop();
+		this.refused.value = problem;
 	}
 
 	#follow(session: ListenSession): void {
@@ -135,6 +172,11 @@ export class ListenModel {
 			});
 			if (state !== 'playing') {
 				this.rejoinedAfterMs.value = null;
+			}
+			if (problem?.code === 'banned') {
+				this.turnAway(problem);
+			} else if (state !== 'connecting') {
+				loadMore();
 			}
 			this.#tellSystem(state);
 		});

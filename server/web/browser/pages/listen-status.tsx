@@ -2,7 +2,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { formatDuration, formatInstant, formatNumber } from '../locale/format.ts';
 import { t, tCount } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
-import { type FullReason, fullReasonOf, type OverflowState } from '../sdk/listen.ts';
+import { type FullReason, fullReasonOf, type OverflowState, type ProblemError } from '../sdk/listen.ts';
 import { now } from '../ui/now.ts';
 import type { ListenModel } from './listen-model.ts';
 
@@ -12,8 +12,8 @@ const SPOKEN_EVERY_MS = 10_000;
 const FULL: Record<FullReason, TextKey> = { full: 'listenFull', room_full: 'listenRoomFull', paced: 'listenPaced' };
 const OVERFLOW: Partial<Record<OverflowState, TextKey>> = { starting: 'listenOverflowStarting', failing: 'listenOverflowFailing' };
 
-export const failureText = (status: number, reason: string): string =>
-	status === 401 || status === 403 ? t('listenNotAllowed') : status === 404 ? t('listenNoRoom') : t('listenFailed', { reason });
+export const failureText = ({ status, code, message: reason }: Pick<ProblemError, 'status' | 'code' | 'message'>): string =>
+	code === 'banned' ? t('listenBanned') : status === 401 || status === 403 ? t('listenNotAllowed') : status === 404 ? t('listenNoRoom') : t('listenFailed', { reason });
 
 /** A room with open doors and a time to come: what its start is called. */
 const startOf = (model: ListenModel): string | null => {
@@ -52,9 +52,9 @@ const statusText = (model: ListenModel): string => {
 		case 'overflow':
 			return start === null ? t('listenOverflow') : t('listenOverflowSoon', { when: start });
 		case 'ended':
-			return t('listenEnded');
+			return t(model.room.value?.cancelled === true ? 'listenCancelled' : 'listenEnded');
 		case 'failed':
-			return failureText(problem?.status ?? 0, problem?.message ?? '');
+			return failureText(problem ?? { status: 0, code: '', message: '' });
 		default:
 			if (rejoinedAfterMs !== null) {
 				return t('listenRejoined', { seconds: formatNumber(rejoinedAfterMs / 1_000, 1) });

@@ -9,6 +9,7 @@ import { mount } from '../ui/mount.tsx';
 import { PersonItem } from '../ui/people.tsx';
 import { Countdown, RoomTimes, StateChip } from '../ui/room-state.tsx';
 import { Shell } from '../ui/shell.tsx';
+import { loadMoreForHand, more } from './listen-later.ts';
 import { ListenModel } from './listen-model.ts';
 import { Share } from './listen-share.tsx';
 import { failureText, ListenStatus } from './listen-status.tsx';
@@ -22,6 +23,10 @@ const QUALITY: Record<Quality, { text: TextKey; bars: 1 | 2 | 3 }> = {
 };
 
 const Player = () => {
+	const later = more.value;
+	if (later?.isOnStage(model) === true) {
+		return <later.OnStage model={model} />;
+	}
 	const active = model.active.value;
 	const over = model.room.value?.state === 'ended';
 	return (
@@ -33,6 +38,11 @@ const Player = () => {
 				</button>
 			</Auditorium>
 			<ListenStatus model={model} />
+			{over && model.room.value?.recorded === true && (
+				<a class="button strong" href={`/r/${encodeURIComponent(model.roomId)}/replay`}>
+					{t('replayListen')}
+				</a>
+			)}
 			{model.blocked.value && (
 				<button type="button" class="button strong" onClick={() => model.unblock()}>
 					{t('listenUnblock')}
@@ -58,6 +68,7 @@ const Player = () => {
 				/>
 			</div>
 			<Facts />
+			{later !== null && <later.PlayerMore model={model} />}
 		</section>
 	);
 };
@@ -126,12 +137,13 @@ const About = () => {
 	}
 	return (
 		<section class="about">
-			<StateChip state={room.state} />
+			<StateChip state={room.state} cancelled={room.cancelled} />
 			<h1>
 				<bdi>{room.title}</bdi>
 			</h1>
 			<Countdown room={room} />
 			<RoomTimes room={room} />
+			{room.recording === true && <p class="notice" role="status">{t('recordingNow')}</p>}
 			{room.description !== undefined && (
 				<p class="description">
 					<bdi>{room.description}</bdi>
@@ -150,7 +162,7 @@ const Page = () => {
 	if (refused !== null) {
 		return (
 			<Shell page="message">
-				<h1>{failureText(refused.status, refused.message)}</h1>
+				<h1>{failureText(refused)}</h1>
 				<p>
 					<a class="button" href="/">
 						{t('rooms')}
@@ -165,10 +177,12 @@ const Page = () => {
 			<Player />
 			<div class="below">
 				<Stage />
+				{more.value !== null && <more.value.BelowMore model={model} />}
 				<Share model={model} />
 			</div>
 		</Shell>
 	);
 };
 
+loadMoreForHand(model.roomId);
 await mount(() => <Page />);

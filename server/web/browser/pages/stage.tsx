@@ -1,95 +1,57 @@
 import { useSignalEffect } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
 import { type InviteRole, RoomsApi } from '../api/rooms-api.ts';
+import { formatNumber } from '../locale/format.ts';
 import { t, tCount } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
 import type { RosterEntry } from '../../../stage/protocol.ts';
+import { type Action, ActionMenu } from '../ui/action-menu.tsx';
 import { ConfirmDialog, confirmed } from '../ui/confirm.tsx';
-import { MicrophoneIcon, MutedIcon, PeopleIcon, RemoveIcon } from '../ui/icons.tsx';
+import { HandsQueue } from '../ui/hands-queue.tsx';
+import { PeopleIcon } from '../ui/icons.tsx';
 import { InviteForm } from '../ui/invite-form.tsx';
-import { LevelBar } from '../ui/level-bar.tsx';
+import { MicrophonePicker } from '../ui/microphone-picker.tsx';
 import { mount } from '../ui/mount.tsx';
+import { OnAir } from '../ui/on-air.tsx';
 import { PersonItem, ROLE_TEXT } from '../ui/people.tsx';
 import { problemText } from '../ui/problem-text.ts';
+import { RecordingControls } from '../ui/recording-controls.tsx';
+import { RecordingNote } from '../ui/recording-note.tsx';
 import { Countdown, RoomTimes, StateChip } from '../ui/room-state.tsx';
 import { Shell } from '../ui/shell.tsx';
-import { type MicrophoneState, StageModel } from './stage-model.ts';
+import { LockIcon } from '../ui/stage-icons.tsx';
+import { actionsOn } from './stage-actions.ts';
+import { StageModel } from './stage-model.ts';
 
 const model = new StageModel();
-
-const MICROPHONE_TEXT: Partial<Record<MicrophoneState, TextKey>> = {
-	asking: 'microphoneAsking',
-	denied: 'microphoneDenied',
-	none: 'microphoneNone',
-	busy: 'microphoneBusy',
-	insecure: 'microphoneInsecure',
-	failed: 'microphoneFailed',
-	gone: 'microphoneGone',
-};
 
 const LEFT_TEXT: Readonly<Record<string, TextKey>> = {
 	left: 'stageLeft',
 	kicked: 'stageKicked',
+	demoted: 'stageDemoted',
 	replaced: 'stageReplaced',
 	room_ended: 'stageRoomEnded',
 	token_invalid: 'stageTokenBad',
 	token_required: 'stageTokenBad',
 	forbidden: 'stageForbidden',
-	banned: 'stageForbidden',
+	banned: 'stageBanned',
+	stage_locked: 'stageLockedFull',
 	room_not_found: 'listenNoRoom',
 };
 
+const EXTENSION_MINUTES = 15;
 const isStageRole = (role: string): role is keyof typeof ROLE_TEXT => role in ROLE_TEXT;
 
 const Heading = () => {
 	const room = model.room.value;
 	return (
 		<section class="about">
-			{room !== null && <StateChip state={room.state} />}
+			{room !== null && <StateChip state={room.state} cancelled={room.cancelled} />}
 			<h1>
 				<bdi>{room?.title ?? t('stageTitle')}</bdi>
 			</h1>
 			{room !== null && <Countdown room={room} />}
 			{room !== null && <RoomTimes room={room} />}
 		</section>
-	);
-};
-
-const MicrophonePicker = () => {
-	const state = model.microphoneState.value;
-	const text = MICROPHONE_TEXT[state];
-	return (
-		<div class="microphone">
-			{state === 'open' ? (
-				<>
-					<label class="field">
-						<span>{t('microphone')}</span>
-						<select value={model.deviceId.value ?? ''} onChange={(event) => void model.openMicrophone(event.currentTarget.value)}>
-							{model.devices.value.map(({ deviceId, label }, index) => (
-								<option key={deviceId} value={deviceId}>
-									{label === '' ? t('microphoneDefault', { number: String(index + 1) }) : label}
-								</option>
-							))}
-						</select>
-					</label>
-					<LevelBar label={t('microphoneLevel')} level={model.level} />
-				</>
-			) : (
-				<>
-					{text !== undefined && (
-						<p class={state === 'asking' ? 'quiet' : 'notice'} role={state === 'asking' ? 'status' : 'alert'}>
-							{t(text)}
-						</p>
-					)}
-					{state !== 'asking' && (
-						<button type="button" class="button" onClick={() => void model.openMicrophone()}>
-							<MicrophoneIcon />
-							{t(state === 'closed' ? 'microphoneAllow' : 'tryAgain')}
-						</button>
-					)}
-				</>
-			)}
-		</div>
 	);
 };
 
@@ -104,7 +66,8 @@ const Preparing = () => {
 					{isStageRole(face.role) && <p class="quiet">{t('youAre', { role: t(ROLE_TEXT[face.role]) })}</p>}
 				</header>
 			)}
-			<MicrophonePicker />
+			{model.recording.value && <RecordingNote consent />}
+			<MicrophonePicker model={model} />
 			{open && <p class="quiet" role="status">{t(model.heard.value ? 'microphoneHeard' : 'microphoneSilent')}</p>}
 			<p class="quiet">{t('headphones')}</p>
 			<div class="row">
@@ -116,77 +79,10 @@ const Preparing = () => {
 	);
 };
 
-const airText = (muted: boolean): TextKey => {
-	if (model.microphoneState.value !== 'open') {
-		return 'youHaveNoMicrophone';
-	}
-	if (muted) {
-		return 'youAreMuted';
-	}
-	return model.room.value?.state === 'live' ? 'youAreOnAir' : 'youAreReady';
-};
-
-const connectionText = (): TextKey | null => {
-	const view = model.view.value;
-	if (view?.state === 'connecting') {
-		return view.delayedBecause === 'stage_full' ? 'stageFull' : view.delayedBecause === null ? 'joining' : 'listenServerAway';
-	}
-	if (view?.state === 'reconnecting') {
-		return view.delayedBecause === 'moved' ? 'stageMoving' : 'stageReconnecting';
-	}
-	return view?.media === 'off' ? 'stageMediaAway' : view?.media === 'connecting' ? 'stageMediaConnecting' : null;
-};
-
-const OnAir = () => {
-	const view = model.view.value;
-	const muted = view?.muted ?? false;
-	const microphone = model.microphoneState.value === 'open';
-	const trouble = connectionText();
-	const onAir = microphone && !muted && model.room.value?.state === 'live' && trouble === null;
-	return (
-		<section class={`card air${onAir ? ' is-on-air' : ''}`} aria-label={t('microphone')} data-muted={String(muted)} data-media={view?.media}>
-			<p class="air-state" role="status">
-				{t(trouble ?? airText(muted))}
-			</p>
-			{view?.mutedBy != null && (
-				<p class="air-note" role="status">
-					{t('mutedByOther', { name: view.mutedBy })}
-				</p>
-			)}
-			{model.talkingWhileMuted.value && (
-				<p class="air-note" role="alert">
-					{t('mutedWhileTalking')}
-				</p>
-			)}
-			<button
-				type="button"
-				class={`mute-button${muted ? ' is-muted' : ''}`}
-				aria-keyshortcuts="m"
-				disabled={!model.canToggleMute.value}
-				onClick={() => model.toggleMute()}
-			>
-				{muted ? <MutedIcon /> : <MicrophoneIcon />}
-				<span>{t(muted ? 'unmute' : 'mute')}</span>
-			</button>
-			<p class="air-key" aria-hidden="true">
-				<kbd>M</kbd>
-			</p>
-			<MicrophonePicker />
-			{model.blocked.value && (
-				<button type="button" class="button strong" onClick={() => model.unblock()}>
-					{t('listenUnblock')}
-				</button>
-			)}
-			<button type="button" class="button" onClick={() => void confirmed(t('leaveQuestion'), t('leave')).then((yes) => yes && model.leave())}>
-				{t('leave')}
-			</button>
-		</section>
-	);
-};
-
 const Roster = () => {
 	const view = model.view.value;
 	const talking = new Set(view?.talking);
+	const roster = view?.roster ?? [];
 	return (
 		<section class="stage" aria-labelledby="stage-heading">
 			<div class="section-head">
@@ -196,18 +92,24 @@ const Roster = () => {
 					{tCount('listenerCount', view?.listenerCount ?? 0)}
 				</p>
 			</div>
+			{view?.locked === true && (
+				<p class="stage-note" role="status">
+					<LockIcon />
+					{t('stageIsLocked')}
+				</p>
+			)}
 			<ul class="people">
-				{view?.roster.map((entry) => (
+				{roster.map((entry, index) => (
 					<PersonItem
 						key={entry.id}
 						person={{
 							...entry,
 							away: entry.connection === 'reconnecting',
 							speaking: talking.has(entry.number),
-							self: entry.id === view.participantId,
+							self: entry.id === view?.participantId,
 						}}
 					>
-						{model.moderator.value && entry.id !== view.participantId && <Moderation entry={entry} />}
+						{model.moderator.value && <Moderation entry={entry} index={index} count={roster.length} />}
 					</PersonItem>
 				))}
 			</ul>
@@ -215,24 +117,60 @@ const Roster = () => {
 	);
 };
 
-const Moderation = ({ entry: { id, name, muted } }: { entry: RosterEntry }) => (
-	<span class="person-actions">
-		{!muted && (
-			<button type="button" class="icon-button" aria-label={t('muteName', { name })} title={t('mute')} onClick={() => model.muteOther(id)}>
-				<MutedIcon />
+const Moderation = ({ entry, index, count }: { entry: RosterEntry; index: number; count: number }) => {
+	const { id, name } = entry;
+	const view = model.view.value;
+	const ask = (question: TextKey, confirm: TextKey, then: () => void) => void confirmed(t(question, { name }), t(confirm)).then((yes) => yes && then());
+	const all: Record<ReturnType<typeof actionsOn>[number], Action> = {
+		mute: { text: t('mute'), run: () => model.muteOther(id) },
+		askUnmute: { text: t('askUnmute'), run: () => model.askToUnmute(id) },
+		makeCohost: { text: t('makeCohost'), run: () => model.promote(id, 'cohost') },
+		handOver: { text: t('handOver'), run: () => ask('handOverQuestion', 'handOverConfirm', () => model.promote(id, 'host')) },
+		makeSpeaker: { text: t('makeSpeaker'), run: () => model.demote(id, 'speaker') },
+		demote: { text: t('demote'), run: () => model.demote(id, 'listener') },
+		moveUp: { text: t('moveUp'), run: () => model.move(id, -1) },
+		moveDown: { text: t('moveDown'), run: () => model.move(id, 1) },
+		kick: { text: t('kickConfirm'), grave: true, run: () => ask('kickQuestion', 'kickConfirm', () => model.kick(id)) },
+		ban: { text: t('ban'), grave: true, run: () => ask('banQuestion', 'banConfirm', () => model.ban(id)) },
+	};
+	const actions = actionsOn(entry, { role: view?.role ?? 'speaker', self: id === view?.participantId, index, count }).map((name) => all[name]);
+	return actions.length === 0 ? null : <ActionMenu label={t('moreActions', { name })} actions={actions} />;
+};
+
+/** Who may come, and how many. */
+const StageSettings = () => {
+	const view = model.view.value;
+	const locked = view?.locked === true;
+	const places = view?.maxSize ?? 0;
+	return (
+		<div class="row wrap stage-settings">
+			<button type="button" class="button" aria-pressed={locked} onClick={() => model.setStage({ locked: !locked })}>
+				<LockIcon />
+				{t(locked ? 'unlockStage' : 'lockStage')}
 			</button>
-		)}
-		<button
-			type="button"
-			class="icon-button"
-			aria-label={t('kickName', { name })}
-			title={t('kickConfirm')}
-			onClick={() => void confirmed(t('kickQuestion', { name }), t('kickConfirm')).then((yes) => yes && model.kick(id))}
-		>
-			<RemoveIcon />
-		</button>
-	</span>
-);
+			<label class="field stage-size">
+				<span>{t('stageSize')}</span>
+				<input
+					type="number"
+					min="1"
+					max="500"
+					inputMode="numeric"
+					value={places}
+					aria-describedby="stage-taken"
+					onChange={(event) => {
+						const maxSize = event.currentTarget.valueAsNumber;
+						if (Number.isInteger(maxSize) && maxSize >= 1) {
+							model.setStage({ maxSize });
+						}
+					}}
+				/>
+			</label>
+			<p id="stage-taken" class="quiet">
+				{t('stageSizeOf', { taken: formatNumber(view?.roster.length ?? 0), places: formatNumber(places) })}
+			</p>
+		</div>
+	);
+};
 
 const HostPanel = () => {
 	const state = model.room.value?.state;
@@ -255,6 +193,14 @@ const HostPanel = () => {
 				<button type="button" class="button" onClick={() => model.muteAll()}>
 					{t('muteAll')}
 				</button>
+				{model.host.value && model.room.value?.endingAt !== undefined && state !== 'ended' && (
+					<button type="button" class="button" title={t('extendHelp')} onClick={() => model.attempt(new RoomsApi(token).extend(model.roomId, EXTENSION_MINUTES))}>
+						{t('extendRoom')}
+					</button>
+				)}
+				{model.host.value && (state === 'open' || state === 'live') && (
+					<RecordingControls roomId={model.roomId} token={token} recording={model.recording.value} attempt={(work) => model.attempt(work)} />
+				)}
 				{model.host.value && state !== 'ended' && (
 					<button
 						type="button"
@@ -265,6 +211,7 @@ const HostPanel = () => {
 					</button>
 				)}
 			</div>
+			<StageSettings />
 			{model.host.value && (
 				<InviteForm roles={['speaker', 'cohost', 'listener']} invite={invite} listenUrl={`${location.origin}/r/${encodeURIComponent(model.roomId)}`} />
 			)}
@@ -272,21 +219,7 @@ const HostPanel = () => {
 	);
 };
 
-const useMuteKey = () =>
-	useEffect(() => {
-		const pressed = (event: KeyboardEvent) => {
-			const typing = event.target instanceof Element && event.target.closest('input, select, textarea, dialog') !== null;
-			if (event.code === 'KeyM' && !event.repeat && !event.ctrlKey && !event.metaKey && !event.altKey && !typing) {
-				event.preventDefault();
-				model.toggleMute();
-			}
-		};
-		document.addEventListener('keydown', pressed);
-		return () => document.removeEventListener('keydown', pressed);
-	}, []);
-
 const Page = () => {
-	useMuteKey();
 	useSignalEffect(() => {
 		document.title = `${model.room.value?.title ?? t('stageTitle')} · ${t('stageTitle')}`;
 	});
@@ -306,17 +239,23 @@ const Page = () => {
 	}
 	if (view?.state === 'left') {
 		const because = view.leftBecause ?? '';
-		const again = because === 'left' || because === 'replaced' || because === 'kicked';
+		const again = because === 'left' || because === 'replaced';
+		const listens = because === 'demoted' || because === 'kicked' || because === 'left';
 		return (
 			<Shell page="message">
 				<h1>{t(LEFT_TEXT[because] ?? 'stageGone')}</h1>
-				{again && (
-					<p>
+				<p class="row wrap">
+					{again && (
 						<button type="button" class="button" onClick={() => model.prepareAgain()}>
 							{t('rejoin')}
 						</button>
-					</p>
-				)}
+					)}
+					{listens && (
+						<a class="button" href={`/r/${encodeURIComponent(model.roomId)}`}>
+							{t('goListening')}
+						</a>
+					)}
+				</p>
 			</Shell>
 		);
 	}
@@ -329,9 +268,10 @@ const Page = () => {
 				<Preparing />
 			) : (
 				<div class="columns">
-					<OnAir />
+					<OnAir model={model} state={model.room.value?.state} />
 					<div class="stack">
 						<Roster />
+						{model.moderator.value && <HandsQueue model={model} />}
 						{model.moderator.value && <HostPanel />}
 					</div>
 				</div>

@@ -1,10 +1,12 @@
 import type { RoomSummary } from '../../../stage/protocol.ts';
 import { parseTrusted, trusted } from './boundary.ts';
 import { LISTEN_BACKOFF, retryDelayMs } from './backoff.ts';
+import type { CaptionLine } from './captions.ts';
 import { Emitter } from './emitter.ts';
 import { asProblem, ProblemError, problemOf } from './problem.ts';
 import type { MovePortions } from './move-plan.ts';
 import { elsewhereMayHelp, type ServerCursor, Servers } from './servers.ts';
+import type { ReactionCounts } from './reactions.ts';
 import { type ServerEvent, SseParser } from './sse-parser.ts';
 
 /** One line of the roster as listeners see it. */
@@ -21,6 +23,9 @@ export interface FeedEvents {
 	room: RoomSummary;
 	stage: { speakers: readonly PublicSpeaker[] };
 	listeners: { count: number };
+	/** The last lines, of each language. */
+	captions: { items: readonly CaptionLine[]; version: number };
+	reactions: ReactionCounts;
 	/** Which part of each shard's listeners is to be elsewhere: for `ListenSession.move`. */
 	move: MovePortions;
 	/** The node goes away; the feed comes back by itself if `reconnect`. */
@@ -178,6 +183,12 @@ export class EventFeed extends Emitter<FeedEvents> {
 				return undefined;
 			case 'listeners':
 				this.emit('listeners', trusted<FeedEvents['listeners']>(body));
+				return undefined;
+			case 'captions':
+				this.emit('captions', trusted<FeedEvents['captions']>(body));
+				return undefined;
+			case 'reactions':
+				this.emit('reactions', trusted<FeedEvents['reactions']>(body));
 				return undefined;
 			case 'move':
 				this.#setMoves(trusted<MovePortions>(body));

@@ -5,6 +5,13 @@ export interface LinkedIceServer {
 	credential?: string;
 }
 
+export interface Reporting {
+	url: string;
+	/** 0 to 1. */
+	rate: number;
+	everyMs: number;
+}
+
 interface Link {
 	url: string;
 	parameters: ReadonlyMap<string, string>;
@@ -27,6 +34,14 @@ const linksOf = (header: string | null, relation: string): Link[] => {
 
 /** Base URLs of other servers that lead to the same room (`rel="alternate"`). */
 export const parseAlternates = (header: string | null): string[] => linksOf(header, 'alternate').map(({ url }) => url);
+
+/** Where a part (`rate`) of all clients is asked to tell every so often how it sounds (`rel="quality"`). */
+export const parseReporting = (header: string | null, base: string): Reporting | null => {
+	const [link] = linksOf(header, 'quality');
+	return link === undefined
+		? null
+		: { url: new URL(link.url, base).href, rate: Number(link.parameters.get('rate')), everyMs: Number(link.parameters.get('every') ?? 30) * 1_000 };
+};
 
 /** ICE servers out of a Link header (WHEP section on STUN/TURN configuration). */
 export const parseIceServers = (header: string | null): LinkedIceServer[] =>

@@ -1,6 +1,7 @@
 import { Emitter } from './emitter.ts';
 import { asProblem, ProblemError } from './problem.ts';
 import { readReceiveStats, type ReceiveTotals } from './quality.ts';
+import type { Reporting } from './ice-links.ts';
 import { placeOf, type SessionPlace } from './move-plan.ts';
 import type { ContributingSource } from './speaker-tracker.ts';
 import { deleteSession, postOffer } from './whep.ts';
@@ -27,6 +28,7 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 	readonly #token: string | undefined;
 	#sessionUrl: string | null = null;
 	#alternates: readonly string[] = [];
+	#reporting: Reporting | null = null;
 	#closed = false;
 	#connected = false;
 	#timer: ReturnType<typeof setTimeout> | undefined;
@@ -67,6 +69,11 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 		return this.#alternates;
 	}
 
+	/** Where a part of all listeners is asked to tell how it sounds, as the answer said. */
+	get reporting(): Reporting | null {
+		return this.#reporting;
+	}
+
 	/**
 	 * Resolves once the answer is applied; `connected` follows.
 	 * The local description is set only after the answer came, since the answer may name the TURN servers to
@@ -79,6 +86,7 @@ export class ListenConnection extends Emitter<ListenConnectionEvents> {
 			const answer = await postOffer(url, offer.sdp ?? '', this.#token, AbortSignal.timeout(postTimeoutMs));
 			this.#sessionUrl = answer.sessionUrl;
 			this.#alternates = answer.alternates;
+			this.#reporting = answer.reporting;
 			if (this.#closed) {
 				void this.#deleteSession();
 				return;

@@ -10,6 +10,7 @@ import { OverflowCover } from './overflow-cover.ts';
 import { isFull, overflowUrlOf } from './place-in-queue.ts';
 import { asProblem, type ProblemError } from './problem.ts';
 import type { Quality } from './quality.ts';
+import { QualitySampling } from './quality-sampling.ts';
 import { Servers } from './servers.ts';
 import { SessionMover } from './session-mover.ts';
 import { SessionWatch } from './session-watch.ts';
@@ -34,6 +35,7 @@ export class ListenSession extends Emitter<ListenEvents> {
 	#current: Connection | undefined;
 	#next: Connection | undefined;
 	readonly #log = new HeardLog();
+	readonly #sampling: QualitySampling;
 	#unwatch: (() => void) | undefined;
 	#stopSettling: (() => void) | undefined;
 
@@ -45,6 +47,7 @@ export class ListenSession extends Emitter<ListenEvents> {
 		this.#attempts = new ListenAttempts({ ...options, servers: options.servers ?? new Servers(options.baseUrl, random), random }, () => void this.#join());
 		const movable = () => this.#sounding && this.#next === undefined && !this.#attempts.pending;
 		this.#mover = new SessionMover(random, () => (movable() ? this.#current?.place : undefined), () => void this.#join());
+		this.#sampling = new QualitySampling(random, options.token, () => this.#current);
 		this.#players = this.#parts.players(() => this.emit('blocked', {}));
 		this.#cover = new OverflowCover(this.#parts.overflow(random), this.#players);
 		this.#cover.on('state', () => this.#coverChanged());
@@ -54,8 +57,14 @@ export class ListenSession extends Emitter<ListenEvents> {
 		this.#watch.on('delivers', () => this.#log.sounds('session'));
 		this.#watch.on('speakers', (event) => this.emit('speakers', event));
 		this.#watch.on('quality', (event) => this.emit('quality', event));
-		this.#log.on('firstaudio', (event) => this.emit('firstaudio', event));
-		this.#log.on('rejoined', (event) => this.emit('rejoined', event));
+		this.#log.on('firstaudio', (event) => {
+			this.#sampling.sounded(event);
+			this.emit('firstaudio', event);
+		});
+		this.#log.on('rejoined', (event) => {
+			this.#sampling.missed(event.gapMs);
+			this.emit('rejoined', event);
+		});
 	}
 
 	get state(): ListenState {
@@ -150,6 +159,7 @@ export class ListenSession extends Emitter<ListenEvents> {
 		try {
 			await connection.connect(this.#attempts.url, this.#attempts.postTimeoutMs(this.#heard));
 			this.#attempts.answered(connection.alternates);
+			this.#sampling.asked(connection.reporting);
 		} catch (error) {
 			if (this.#next === connection) {
 				this.#next = undefined;
@@ -372,6 +382,7 @@ export class ListenSession extends Emitter<ListenEvents> {
 		this.#current = undefined;
 		this.#cover.stop();
 		this.#watch.stop();
+		this.#sampling.stop();
 	}
 
 	#watchPage(): void {

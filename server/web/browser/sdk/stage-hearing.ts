@@ -14,7 +14,7 @@ interface Heard {
 }
 
 /** Plays everybody else on stage at 20 ms: one consumer and one `<audio>` element for each who has media. */
-export class StageHearing extends Emitter<{ blocked: Record<string, never> }> {
+export class StageHearing extends Emitter<{ blocked: Record<string, never>; complete: Record<string, never> }> {
 	readonly #socket: StageSocket;
 	readonly #random: () => number;
 	readonly #heard = new Map<string, Heard>();
@@ -36,6 +36,12 @@ export class StageHearing extends Emitter<{ blocked: Record<string, never> }> {
 		}
 	}
 
+	/** Everybody who has media comes by way of the stage, as far as negotiation goes. */
+	get complete(): boolean {
+		const reached = this.#through !== undefined && (this.#heard.size === 0 || this.#through.transport.connectionState === 'connected');
+		return reached && [...this.#wanted().keys()].every((id) => this.#heard.get(id)?.consumer !== undefined);
+	}
+
 	/** Hears everybody in the roster who has media, and nobody else. */
 	follow(roster: readonly RosterEntry[], ownId: string): void {
 		this.#roster = roster;
@@ -47,7 +53,9 @@ export class StageHearing extends Emitter<{ blocked: Record<string, never> }> {
 	use(device: Device, transport: types.Transport): void {
 		this.stop();
 		this.#through = { device, transport };
+		transport.on('connectionstatechange', () => this.#tellIfComplete());
 		this.#reconcile();
+		this.#tellIfComplete();
 	}
 
 	stop(): void {
@@ -64,13 +72,19 @@ export class StageHearing extends Emitter<{ blocked: Record<string, never> }> {
 		}
 	}
 
-	#reconcile(): void {
-		const wanted = new Map<string, string>();
-		for (const { id, mediaId } of this.#roster) {
-			if (id !== this.#ownId && mediaId !== null) {
-				wanted.set(id, mediaId);
-			}
+	/** Participant → media. */
+	#wanted(): Map<string, string> {
+		return new Map(this.#roster.flatMap(({ id, mediaId }) => (id !== this.#ownId && mediaId !== null ? [[id, mediaId]] : [])));
+	}
+
+	#tellIfComplete(): void {
+		if (this.complete) {
+			this.emit('complete', {});
 		}
+	}
+
+	#reconcile(): void {
+		const wanted = this.#wanted();
 		for (const [id, heard] of this.#heard) {
 			if (wanted.get(id) !== heard.mediaId) {
 				this.#drop(id, heard);
@@ -117,6 +131,7 @@ export class StageHearing extends Emitter<{ blocked: Record<string, never> }> {
 			heard.consumer = consumer;
 			element.srcObject = new MediaStream([consumer.track]);
 			this.#sound(element);
+			this.#tellIfComplete();
 		} catch (error) {
 			if (wanted()) {
 				this.#heard.delete(participantId);

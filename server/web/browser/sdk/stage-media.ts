@@ -11,6 +11,8 @@ export interface StageMediaEvents {
 	/** `ready`: both directions work as far as this side can tell. */
 	state: { state: 'off' | 'connecting' | 'ready' };
 	blocked: Record<string, never>;
+	/** Everybody on stage is heard by way of the stage: nothing else need play them. */
+	hears: Record<string, never>;
 }
 
 type Direction = 'send' | 'recv';
@@ -52,6 +54,7 @@ export class StageMedia extends Emitter<StageMediaEvents> {
 		this.#random = random;
 		this.#hearing = new StageHearing(socket, random);
 		this.#hearing.on('blocked', () => this.emit('blocked', {}));
+		this.#hearing.on('complete', () => this.emit('hears', {}));
 	}
 
 	get state(): StageMediaEvents['state']['state'] {

@@ -1,4 +1,4 @@
-import type { RoomSummary, RosterEntry, StageEvent } from '../../../stage/protocol.ts';
+import type { HandsPage, RoomSummary, RosterEntry, StageEvent, StageParams, StageResults } from '../../../stage/protocol.ts';
 import { Emitter } from './emitter.ts';
 import { Microphone } from './microphone.ts';
 import { StageMedia } from './stage-media.ts';
@@ -9,7 +9,7 @@ export type StageState = 'idle' | 'connecting' | 'on-stage' | 'reconnecting' | '
 /** Everything a page needs to draw a stage; replaced as a whole with every change. */
 export interface StageView {
 	readonly state: StageState;
-	/** Why it is `left`: `left`, `kicked`, `replaced`, `room_ended`, `token_invalid`, … */
+	/** Why it is `left`: `left`, `kicked`, `banned`, `demoted`, `replaced`, `room_ended`, `token_invalid`, … */
 	readonly leftBecause: string | null;
 	/** Why it is still `connecting` or `reconnecting`, where the server said so: `stage_full`, `shutting_down`, … */
 	readonly delayedBecause: string | null;
@@ -24,9 +24,20 @@ export interface StageView {
 	readonly listenerCount: number;
 	/** `off`: the media server is away; it comes back by itself. */
 	readonly media: 'off' | 'connecting' | 'ready';
+	/** Everybody else on stage has been heard by way of the stage: whatever played the room till then may be silent now. */
+	readonly hears: boolean;
 	readonly muted: boolean;
 	/** Who muted one, when it was somebody else; null after the next unmute. */
 	readonly mutedBy: string | null;
+	/** Who asks one to unmute; null once it was answered. */
+	readonly unmuteRequestedBy: string | null;
+	/** Nobody new comes on stage. */
+	readonly locked: boolean;
+	/** People on stage at once, at most; null until the server has said so. */
+	readonly maxSize: number | null;
+	readonly recording: boolean;
+	/** The head of the queue of raised hands; null for those who do not run the room. */
+	readonly hands: HandsPage | null;
 }
 
 export interface StageSessionEvents {
@@ -56,9 +67,17 @@ const EMPTY: StageView = {
 	talking: [],
 	listenerCount: 0,
 	media: 'off',
+	hears: false,
 	muted: false,
 	mutedBy: null,
+	unmuteRequestedBy: null,
+	locked: false,
+	maxSize: null,
+	recording: false,
+	hands: null,
 };
+
+const runs = (role: RosterEntry['role']): boolean => role === 'host' || role === 'cohost';
 
 /** A place on a room's stage: speaks, hears the others, and for hosts runs the room. Survives lost sockets and media servers. */
 export class StageSession extends Emitter<StageSessionEvents> {
@@ -133,8 +152,45 @@ export class StageSession extends Emitter<StageSessionEvents> {
 	async muteAll(): Promise<void> {
 		await this.#socket.request('participant.muteAll', {});
 	}
+	/** They are asked, and unmute themselves or do not. */
+	async askToUnmute(participantId: string): Promise<void> {
+		await this.#socket.request('participant.unmute', { participantId });
+	}
 	async kick(participantId: string): Promise<void> {
 		await this.#socket.request('participant.kick', { participantId });
+	}
+	/** Out of the room, until somebody undoes it. */
+	async ban(participantId: string): Promise<void> {
+		await this.#socket.request('participant.ban', { participantId });
+	}
+	/** Asks a listener on stage. */
+	async invite(participantId: string): Promise<void> {
+		await this.#socket.request('participant.invite', { participantId });
+	}
+	/** A raised hand comes on stage; a speaker becomes a co-host. @param role default: one step; `host` hands the room over */
+	async promote(participantId: string, role?: StageParams<'participant.promote'>['role']): Promise<void> {
+		await this.#socket.request('participant.promote', { participantId, ...(role === undefined ? {} : { role }) });
+	}
+	/** @param role default: one step */
+	async demote(participantId: string, role?: StageParams<'participant.demote'>['role']): Promise<void> {
+		await this.#socket.request('participant.demote', { participantId, ...(role === undefined ? {} : { role }) });
+	}
+	/** Lowers somebody's hand, or takes an invitation back. */
+	async lowerHand(participantId: string): Promise<void> {
+		await this.#socket.request('hand.lower', { participantId });
+	}
+	/** The hands behind that of `after`. */
+	async hands(after?: string): Promise<StageResults['hands.list']> {
+		return this.#socket.request('hands.list', after === undefined ? {} : { after });
+	}
+	async setStage(settings: StageParams<'stage.set'>): Promise<void> {
+		const { stage } = await this.#socket.request('stage.set', settings);
+		this.#change(stage);
+	}
+
+	/** Stays muted. */
+	declineUnmute(): void {
+		this.#change({ unmuteRequestedBy: null });
 	}
 
 	/** For good; the place on stage is given up. Never fails: without an answer the server's grace period ends it. */
@@ -150,10 +206,14 @@ export class StageSession extends Emitter<StageSessionEvents> {
 		const socket = this.#socket;
 		socket.on('welcome', (welcome) => this.#welcomed(welcome));
 		socket.on('room', ({ room }) => this.#change({ room }));
-		socket.on('stage', ({ roster }) => {
+		socket.on('stage', ({ roster, ...settings }) => {
+			this.#change(settings);
 			this.#rosterChanged(roster);
 			this.#media.rosterChanged(roster);
 		});
+		socket.on('hands', (hands) => this.#change({ hands }));
+		socket.on('role', ({ role }) => this.#change(runs(role) ? { role } : { role, hands: null }));
+		socket.on('unmuteRequested', ({ by }) => this.#change({ unmuteRequestedBy: by }));
 		socket.on('listeners', ({ count }) => this.#change({ listenerCount: count }));
 		socket.on('talkers', ({ talkers }) => this.#change({ talking: talkers.map(({ number }) => number) }));
 		socket.on('media', (media) => this.#media.mediaChanged(media));
@@ -166,13 +226,14 @@ export class StageSession extends Emitter<StageSessionEvents> {
 		);
 		socket.on('ended', ({ code }) => this.#end(code));
 		this.#media.on('state', ({ state }) => this.#change({ media: state }));
+		this.#media.on('hears', () => this.#view.hears || this.#change({ hears: true }));
 		this.#media.on('blocked', () => this.emit('blocked', {}));
 	}
 
 	#welcomed(welcome: StageEvent<'welcome'>): void {
-		const { participantId, number, role, room, listenerCount, roster } = welcome;
+		const { participantId, number, role, room, listenerCount, roster, locked, maxSize, recording } = welcome;
 		const first = this.#view.participantId === null;
-		this.#change({ state: 'on-stage', delayedBecause: null, participantId, number, role, room, listenerCount });
+		this.#change({ state: 'on-stage', delayedBecause: null, participantId, number, role, room, listenerCount, locked, maxSize, recording });
 		// A mute that could not be told while the socket was away must win over what the server remembers.
 		if (!first && this.#view.muted && roster.some(({ id, muted }) => id === participantId && !muted)) {
 			this.#change({ roster });
@@ -194,17 +255,18 @@ export class StageSession extends Emitter<StageSessionEvents> {
 
 	#setMuted(muted: boolean): void {
 		this.#media.setMuted(muted);
-		this.#change(muted ? { muted } : { muted, mutedBy: null });
+		this.#change(muted ? { muted } : { muted, mutedBy: null, unmuteRequestedBy: null });
 	}
 
 	#end(code: string): void {
 		this.#page?.abort();
+		// First of all, so that a page which goes back to listening is heard before the stage falls silent.
+		if (this.#view.state !== 'left') {
+			this.#change({ state: 'left', leftBecause: code, talking: [], unmuteRequestedBy: null, hands: null });
+		}
 		this.#media.close();
 		this.#socket.close();
 		this.microphone.close();
-		if (this.#view.state !== 'left') {
-			this.#change({ state: 'left', leftBecause: code, talking: [] });
-		}
 	}
 
 	#watchPage(): void {

@@ -240,6 +240,13 @@ export class StageSocket extends Emitter<StageSocketEvents> {
 			this.#servers.learn(trusted<{ alternates?: string[] }>(frame.data).alternates ?? [], this.#server.url);
 		} else if (frame.event === 'bye') {
 			this.#bye = frame.data;
+			if (!frame.data.reconnect) {
+				// For good: whatever follows need not wait for the other side to close.
+				const socket = this.#socket;
+				this.#gone(1006, '');
+				socket?.close(1000);
+				return;
+			}
 		}
 		// Event name and data belong together by the frame's type, which a generic emit cannot follow.
 		this.emit(frame.event, trusted<never>(frame.data));

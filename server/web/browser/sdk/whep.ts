@@ -1,4 +1,4 @@
-import { type LinkedIceServer, parseAlternates, parseIceServers } from './ice-links.ts';
+import { type LinkedIceServer, parseAlternates, parseIceServers, parseReporting, type Reporting } from './ice-links.ts';
 import { asProblem, problemOf } from './problem.ts';
 
 /** What a WHEP endpoint answered (draft-ietf-wish-whep). */
@@ -10,6 +10,8 @@ export interface WhepAnswer {
 	iceServers: LinkedIceServer[];
 	/** From `Link: rel="alternate"`: base URLs of other servers that lead to the same room. */
 	alternates: string[];
+	/** From `Link: rel="quality"`. */
+	reporting: Reporting | null;
 }
 
 /**
@@ -34,6 +36,7 @@ export const postOffer = async (url: string, sdp: string, token: string | undefi
 			sessionUrl: location === null ? null : new URL(location, response.url).href,
 			iceServers: parseIceServers(response.headers.get('link')),
 			alternates: parseAlternates(response.headers.get('link')),
+			reporting: parseReporting(response.headers.get('link'), response.url),
 		};
 	} catch (error) {
 		throw asProblem(error);

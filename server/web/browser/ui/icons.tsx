@@ -1,10 +1,4 @@
-import type { ComponentChildren } from 'preact';
-
-const Icon = ({ children }: { children: ComponentChildren }) => (
-	<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-		{children}
-	</svg>
-);
+import { Icon } from './icon.tsx';
 
 export const PlayIcon = () => (
 	<Icon>

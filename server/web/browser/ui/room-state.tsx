@@ -1,7 +1,8 @@
 import type { RoomSummary } from '../../../stage/protocol.ts';
-import { formatDuration, formatInstant } from '../locale/format.ts';
+import { formatDuration, formatInstant, zoneCity } from '../locale/format.ts';
 import { t } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
+import { isElsewhere } from '../locale/zones.ts';
 import { now } from './now.ts';
 
 const STATE_TEXT: Record<RoomSummary['state'], TextKey> = {
@@ -11,38 +12,61 @@ const STATE_TEXT: Record<RoomSummary['state'], TextKey> = {
 	ended: 'stateEnded',
 };
 
-export const StateChip = ({ state }: { state: RoomSummary['state'] }) => (
+/** @param cancelled it ended without ever having been on air */
+export const StateChip = ({ state, cancelled = false }: { state: RoomSummary['state']; cancelled?: boolean | undefined }) => (
 	<span class={`chip chip-${state}`}>
 		<span class="chip-dot" aria-hidden="true" />
-		{t(STATE_TEXT[state])}
+		{t(cancelled ? 'stateCancelled' : STATE_TEXT[state])}
 	</span>
 );
 
-type Times = Pick<RoomSummary, 'state' | 'scheduledAt' | 'doorsOpenAt' | 'startedAt' | 'endedAt'>;
+type Times = Pick<RoomSummary, 'state' | 'scheduledAt' | 'doorsOpenAt' | 'startedAt' | 'endedAt' | 'endingAt' | 'timeZone' | 'cancelled' | 'cancelReason'>;
 
-/** When the room starts, in the reader's own zone; since when it goes on; when it ended. */
-export const RoomTimes = ({ room }: { room: Times }) => {
-	const nowMs = now.value;
-	const { state, scheduledAt, doorsOpenAt, startedAt, endedAt } = room;
+const linesOf = ({ state, scheduledAt, doorsOpenAt, startedAt, endedAt, timeZone, cancelled }: Times, nowMs: number): string[] => {
+	if (state === 'ended') {
+		return endedAt === undefined ? [] : [t(cancelled ? 'cancelledAt' : 'endedAt', { when: formatInstant(endedAt, nowMs) })];
+	}
+	if (state === 'live') {
+		return startedAt === undefined ? [] : [t('startedAgo', { when: formatInstant(startedAt, nowMs) })];
+	}
 	const lines: string[] = [];
-	if (state === 'ended' && endedAt !== undefined) {
-		lines.push(t('endedAt', { when: formatInstant(endedAt, nowMs) }));
-	} else if (state === 'live' && startedAt !== undefined) {
-		lines.push(t('startedAgo', { when: formatInstant(startedAt, nowMs) }));
-	} else if (state === 'scheduled' || state === 'open') {
-		if (state === 'scheduled' && doorsOpenAt !== undefined && Date.parse(doorsOpenAt) > nowMs) {
-			lines.push(t('doorsAt', { when: formatInstant(doorsOpenAt, nowMs) }));
-		}
-		if (scheduledAt !== undefined) {
-			lines.push(t('startsAt', { when: formatInstant(scheduledAt, nowMs) }));
+	if (state === 'scheduled' && doorsOpenAt !== undefined && Date.parse(doorsOpenAt) > nowMs) {
+		lines.push(t('doorsAt', { when: formatInstant(doorsOpenAt, nowMs) }));
+	}
+	if (scheduledAt !== undefined) {
+		lines.push(t('startsAt', { when: formatInstant(scheduledAt, nowMs) }));
+		if (timeZone !== undefined && isElsewhere(scheduledAt, timeZone)) {
+			lines.push(t('timeThere', { when: formatInstant(scheduledAt, nowMs, timeZone), zone: zoneCity(timeZone) }));
 		}
 	}
-	return lines.length === 0 ? null : (
-		<p class="times">
-			{lines.map((line) => (
-				<span key={line}>{line}</span>
-			))}
-		</p>
+	return lines;
+};
+
+/** When the room starts, in the reader's own zone and where it was announced; since when it goes on and when it ends by itself; when it ended, and why it was called off. */
+export const RoomTimes = ({ room }: { room: Times }) => {
+	const nowMs = now.value;
+	const { state, endingAt, cancelReason } = room;
+	const lines = linesOf(room, nowMs);
+	return (
+		<>
+			{lines.length > 0 && (
+				<p class="times">
+					{lines.map((line) => (
+						<span key={line}>{line}</span>
+					))}
+				</p>
+			)}
+			{state === 'ended' && cancelReason !== undefined && (
+				<p class="notice">
+					<bdi>{cancelReason}</bdi>
+				</p>
+			)}
+			{(state === 'open' || state === 'live') && endingAt !== undefined && (
+				<p class="notice" role="status">
+					{t('endingAt', { when: formatInstant(endingAt, nowMs) })}
+				</p>
+			)}
+		</>
 	);
 };
 

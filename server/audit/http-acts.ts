@@ -1,0 +1,57 @@
+/**
+ * What each operation of the HTTP API that changes something is in the audit log, by its `operationId`. False: everybody
+ * may do it, for themselves alone. A route may say it in its own `config.audit` instead; a test fails for those of which
+ * neither says anything.
+ */
+export const HTTP_ACTS: Readonly<Record<string, string | false>> = {
+	createRoom: 'room.create',
+	changeRoom: 'room.change',
+	removeRoom: 'room.remove',
+	openRoom: 'room.open',
+	startRoom: 'room.start',
+	endRoom: 'room.end',
+	cancelRoom: 'room.cancel',
+	extendRoom: 'room.extend',
+	createToken: 'token.create',
+	revokeTokens: 'token.revoke',
+	liftRevocation: 'token.lift',
+	rotateKeys: 'key.make',
+	retireKey: 'key.retire',
+	drainNode: 'node.drain',
+	undrainNode: 'node.undrain',
+	rebalance: 'node.rebalance',
+	runPreflight: 'room.preflight',
+	muteParticipant: 'participant.mute',
+	unmuteParticipant: 'participant.unmute',
+	kickParticipant: 'participant.kick',
+	banParticipant: 'participant.ban',
+	inviteParticipant: 'participant.invite',
+	promoteParticipant: 'participant.promote',
+	demoteParticipant: 'participant.demote',
+	banSubject: 'participant.ban',
+	undoBan: 'participant.unban',
+	setStage: 'stage.set',
+	startRecording: 'recording.start',
+	stopRecording: 'recording.stop',
+	deleteRecording: 'recording.remove',
+	createWebhook: 'webhook.create',
+	changeWebhook: 'webhook.change',
+	removeWebhook: 'webhook.remove',
+	rotateWebhookSecret: 'webhook.rotate',
+	testWebhook: 'webhook.test',
+	retryWebhookDelivery: 'webhook.retry',
+
+	// Speaking and listening, which many do all the time; rooms and stages tell who was there.
+	listen: false,
+	publish: false,
+	patchSession: false,
+	endSession: false,
+	reportQuality: false,
+	raiseHand: false,
+	answerInvitation: false,
+	becomeGuest: false,
+	react: false,
+	reportProblem: false,
+	// Line by line, for as long as the event lasts; what was said is kept with its time.
+	writeCaption: false,
+};
