@@ -203,10 +203,13 @@ describe('a room in real browsers', () => {
 	});
 
 	it('the host mutes a speaker, takes one off stage, and ends the room for all', async () => {
-		await host.getByRole('button', { name: /^Mute .?Sami/ }).click();
+		const sami = host.locator('.stage .person', { hasText: 'Sami' });
+		await sami.locator('summary').click();
+		await sami.getByRole('button', { name: 'Mute', exact: true }).click();
 		await speaker.getByText('You are muted', { exact: true }).waitFor();
-		await host.getByRole('button', { name: /^Take .?Sami/ }).click();
-		await host.getByRole('button', { name: 'Take off stage', exact: true }).click();
+		await sami.locator('summary').click();
+		await sami.getByRole('button', { name: 'Take off stage', exact: true }).click();
+		await host.getByRole('dialog').getByRole('button', { name: 'Take off stage', exact: true }).click();
 		await speaker.getByText('The host has taken you off the stage.').waitFor();
 		await host.getByRole('button', { name: 'End the room' }).click();
 		await host.getByRole('button', { name: 'Yes, end it' }).click();

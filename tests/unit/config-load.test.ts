@@ -36,7 +36,7 @@ const refusal = (env: Record<string, string> = {}, yaml?: string): ConfigError =
 describe('defaults', () => {
 	test('with nothing given, a complete configuration', () => {
 		const config = load();
-		expect(config.http).toEqual({ host: '127.0.0.1', port: 3000, trustProxy: false, bodyLimitBytes: 65_536, corsOrigins: '*', maxEventStreams: 20_000 });
+		expect(config.http).toEqual({ host: '127.0.0.1', port: 3000, trustProxy: false, bodyLimitBytes: 65_536, corsOrigins: '*', embedOrigins: [], maxEventStreams: 20_000 });
 		expect(config.sfu).toMatchObject({ listenerShards: 3, stageShards: 1, spareShards: 1, mediaPort: 40_000, mediaAddress: '127.0.0.1', linkPortMin: 41_000, linkPortMax: 41_999 });
 		expect(config.auth).toEqual({ issuer: 'rostrum', audience: 'rostrum', tokenTtlSeconds: 86_400, maxTokenTtlSeconds: 7_776_000, clockToleranceSeconds: 5, foreignIssuers: [] });
 		expect(config.rooms.autoPacking).toEqual({ thresholdListeners: 200, smallMs: 20, largeMs: 60 });

@@ -60,6 +60,7 @@ export const LinksPanel = ({ room: { id, visibility, links } }: { room: AdminRoo
 		<section class="card admin-panel" aria-labelledby="links-heading">
 			<h2 id="links-heading">{t('adminLinks')}</h2>
 			{visibility === 'public' && <CopyField label={t('listenLink')} value={links.listen} />}
+			{visibility === 'public' && <CopyField label={t('embedCode')} value={`<script src="${new URL('/embed.js', links.listen).href}" data-room="${id}" async></script>`} />}
 			<form
 				class="admin-panel"
 				onSubmit={(event) => {
