@@ -79,7 +79,7 @@ describe('a foreign token', () => {
 	test.each(['es', 'rs', 'ed'] as const)('signed with the %s key the issuer publishes is taken', async (key) => {
 		expect(await makeVerifier().verify(await sign({}, key))).toEqual({
 			subject: expect.stringMatching(/^oidc:[\w-]{12}:user-7$/),
-			name: 'Ada', role: 'speaker', roomId: 'hall', tokenId: 'j', issuer: ISSUER, expiresAt: nowMs / 1000 + 3600,
+			name: 'Ada', role: 'speaker', roomId: 'hall', tokenId: 'j', issuer: ISSUER, issuedAt: nowMs / 1000, expiresAt: nowMs / 1000 + 3600,
 		});
 	});
 

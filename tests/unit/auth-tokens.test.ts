@@ -63,7 +63,7 @@ describe('issuing', () => {
 		expect(decodeProtectedHeader(token)).toEqual({ alg: 'EdDSA', kid: keys.active.kid, typ: 'JWT' });
 		expect(decodeJwt(token)).toEqual({ iss: 'rostrum', aud: 'rostrum', sub: 'ada', iat: NOW_S, exp: NOW_S + 3600, jti: 'id-1', role: 'host', room: 'hall', name: 'Ada L.' });
 		expect(expiresAt).toBe(NOW_S + 3600);
-		expect(await verifier.verify(token)).toEqual({ subject: 'ada', name: 'Ada L.', role: 'host', roomId: 'hall', tokenId: 'id-1', issuer: 'rostrum', expiresAt });
+		expect(await verifier.verify(token)).toEqual({ subject: 'ada', name: 'Ada L.', role: 'host', roomId: 'hall', tokenId: 'id-1', issuer: 'rostrum', issuedAt: NOW_S, expiresAt });
 	});
 
 	test.each(roles)('a %s token comes back as that role', async (role) => {
