@@ -91,7 +91,7 @@ describe('a room with an end', () => {
 		expect(Date.parse(endedAt)).toBeGreaterThanOrEqual(Date.parse(endsAt));
 		// Made, opened, live, ended; and warned of it, where the node was back before.
 		expect([4, 5]).toContain(version);
-		expect((await read('missed')).version).toBe(4);
+		expect([4, 5]).toContain((await read('missed')).version);
 	});
 
 	it('that is cancelled tells those who wait, and those who come later, why', async () => {
