@@ -117,6 +117,7 @@ describe.skipIf(WHY_NOT !== undefined)(`the doors of rooms on three nodes${WHY_N
 		const home = async () => (await Promise.all(cluster.running.map(async (node) => ((await read(node, 'away')).state === 'open' ? node : undefined)))).find((node) => node);
 		await until('its home has opened it', 5_000, async () => (await home()) !== undefined);
 		await cluster.redis!.restart();
+		await cluster.untilAllHaveRedis();
 		await untilOpen('away', 20_000);
 		await expectOpenedOnce('away', 3_000);
 	});

@@ -158,6 +158,14 @@ export class RostrumCluster {
 		});
 	}
 
+	/** Every node that runs has Redis and can write: each connects again in its own time, and what it hears of others does not say that it can. */
+	async untilAllHaveRedis(withinMs = READY_MS): Promise<void> {
+		await until('every node has Redis again', withinMs, async () => {
+			const answers = await Promise.all(this.running.map(({ process }) => process.json<{ components: { name: string; ready: boolean }[] }>('GET', '/readyz')));
+			return answers.every(({ components }) => components.find(({ name }) => name === 'redis')?.ready) || JSON.stringify(answers);
+		});
+	}
+
 	/** Undoes whatever was done to it: everybody runs and reaches everybody. */
 	async restore(): Promise<void> {
 		this.network.restore();
@@ -172,6 +180,9 @@ export class RostrumCluster {
 			}
 		}
 		await Promise.all([...this.nodes.values()].filter((node) => !node.running).map((node) => node.start()));
+		if (this.redis) {
+			await this.untilAllHaveRedis();
+		}
 		await this.untilAllSeeAll();
 	}
 
