@@ -48,6 +48,7 @@ async function vitest(kind: Kind, more: string[]): Promise<void> {
 		'run',
 		'--config=tests/vitest.config.ts',
 		`--project=${kind}`,
+		`--project=${kind}-alone`,
 		'--reporter=default',
 		'--reporter=json',
 		`--outputFile.json=${file}`,

@@ -23,7 +23,7 @@ const UNPRIVILEGED = [
 
 let world: AuthorisationWorld;
 beforeAll(async () => {
-	world = await AuthorisationWorld.start(23_900);
+	world = await AuthorisationWorld.start(24_000);
 });
 afterAll(() => world?.close());
 

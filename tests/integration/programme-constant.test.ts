@@ -9,7 +9,7 @@ let plane: MediaPlane;
 let alto: SpokenAudio;
 
 beforeAll(async () => {
-	[plane, alto] = await Promise.all([MediaPlane.start({ mediaPort: 25_200 }), longSpeech('alto')]);
+	[plane, alto] = await Promise.all([MediaPlane.start({ mediaPort: 24_300 }), longSpeech('alto')]);
 });
 afterAll(() => plane.close());
 

@@ -11,7 +11,7 @@ import { between, listenTo, replayOf, replaysOf, speakIn, whenReady } from '../s
 import type { RtcSpeaker } from '../support/rtc/speaker.ts';
 import { type SpokenAudio, tone } from '../support/speech/speech.ts';
 
-const MEDIA_PORT = 30_400;
+const MEDIA_PORT = 29_700;
 const LOW = 440;
 const HIGH = 1_000;
 

@@ -11,7 +11,7 @@ const REPLACED_MS = 5_000;
 
 let plane: MediaPlane;
 beforeAll(async () => {
-	plane = await MediaPlane.start({ mediaPort: 25_200, spareShards: 1 });
+	plane = await MediaPlane.start({ mediaPort: 24_100, spareShards: 1 });
 });
 afterAll(() => plane.close());
 

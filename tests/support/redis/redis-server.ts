@@ -9,11 +9,14 @@ import { promisify } from 'node:util';
 
 /** Below 32768: a connection of some other process can never happen to have such a port as its own end. */
 const FIRST_PORT = 27_600;
-const PORTS = 300;
+/** Ports for each test file that runs at the same time: a server that a test has killed finds its port free when it comes back. */
+const PORTS = 50;
+const SLICES = 6;
+const SLICE_PORT = FIRST_PORT + PORTS * (Number(process.env['VITEST_POOL_ID'] ?? 0) % SLICES);
 const START_ATTEMPTS = 20;
 
 export interface RedisServerOptions {
-	/** Default: any free one from 27600 to 27899. */
+	/** Default: any free one of this test file's slice of 27600 to 27899. */
 	port?: number;
 	/** Address to listen on and to be reached at; default 127.0.0.1. */
 	host?: string;
@@ -27,14 +30,14 @@ export interface RedisServerOptions {
 	readyWhen?: RegExp;
 }
 
-/** A port that nobody listens on at this moment, of this machine. */
+/** A port of this machine that nobody listens on at this moment, and no other test file takes. */
 export async function freeRedisPort(host = '127.0.0.1'): Promise<number> {
 	const offset = Math.floor(Math.random() * PORTS);
 	for (let step = 0; step < PORTS; step++) {
-		const port = FIRST_PORT + ((offset + step) % PORTS);
+		const port = SLICE_PORT + ((offset + step) % PORTS);
 		if (await isFree(host, port)) return port;
 	}
-	throw new Error(`no free port from ${FIRST_PORT} to ${FIRST_PORT + PORTS - 1}`);
+	throw new Error(`no free port from ${SLICE_PORT} to ${SLICE_PORT + PORTS - 1}`);
 }
 
 function isFree(host: string, port: number): Promise<boolean> {
