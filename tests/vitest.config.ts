@@ -36,7 +36,7 @@ export default defineConfig({
 			{ name: 'unit', timeoutMs: 20_000, workers: 3 },
 			{ name: 'contract', timeoutMs: 60_000, workers: 3 },
 			// Real workers, real timing.
-			{ name: 'integration', timeoutMs: 60_000, workers: 2, alone: ALONE.integration },
+			{ name: 'integration', timeoutMs: 60_000, workers: 3, alone: ALONE.integration },
 			// Several nodes, each in a network namespace of its own.
 			{ name: 'cluster', timeoutMs: 180_000, workers: 2, alone: ALONE.cluster },
 			// A browser takes all of a small machine.
