@@ -5,13 +5,16 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { KeyRing } from '../auth/key-ring.ts';
 import { Revocations } from '../auth/revocations.ts';
-import { QueuePlaces } from '../auth/queue-place.ts';
 import { TokenIssuer } from '../auth/token-issuer.ts';
 import { TokenVerifier } from '../auth/token-verifier.ts';
-import { type TurnCredentials, turnCredentials } from '../auth/turn-credentials.ts';
 import type { Config } from '../config/schema.ts';
 import type { Supervisor } from '../sfu/supervisor/supervisor.ts';
-import { buildApp } from './app.ts';
+import { followCluster, roomRewriter } from './assembly/follow-cluster.ts';
+import type { LateFacts } from './assembly/late-facts.ts';
+import { nodeApp } from './assembly/node-app.ts';
+import { nodeMetrics } from './assembly/node-metrics.ts';
+import { otherUrls } from './assembly/other-urls.ts';
+import { ownReport } from './assembly/own-report.ts';
 import { Audience } from './audience/audience.ts';
 import { CaptionLog } from './audience/caption-log.ts';
 import { ReportBook } from './audience/report-book.ts';
@@ -21,20 +24,16 @@ import { MoveBoard } from './cluster/drain/move-board.ts';
 import type { Homes } from './cluster/homes.ts';
 import { ClusterLinks } from './cluster/links/cluster-links.ts';
 import { LoneNode } from './cluster/lone-node.ts';
-import type { Membership, OwnFacts } from './cluster/membership.ts';
+import type { Membership } from './cluster/membership.ts';
 import type { HomeReport } from './cluster/node-report.ts';
-import { nodeAdmin } from './cluster/node-admin.ts';
 import { peerHandlers } from './cluster/peer-handlers.ts';
-import type { PeerHandlers, Peers, RoomState as SharedRoomState } from './cluster/peer-protocol.ts';
+import type { PeerHandlers, Peers } from './cluster/peer-protocol.ts';
 import type { OwnReport } from './cluster/registry/node-registry.ts';
-import { RoomSync } from './cluster/room-sync.ts';
 import { monotonicClock } from './events/clock.ts';
 import { EventHub } from './events/event-hub.ts';
 import { AuditLog } from './audit/audit-log.ts';
 import { BanList } from './http/ban-list.ts';
 import { ClusterHttp } from './http/cluster-http.ts';
-import { Metrics } from './metrics/metrics.ts';
-import { nodeReadiness } from './node-readiness.ts';
 import { Overflow } from './overflow/overflow.ts';
 import { HandOff } from './placement/hand-off.ts';
 import { Prewarmer } from './programme/prewarmer.ts';
@@ -46,18 +45,14 @@ import { S3Storage } from './recording/s3-storage.ts';
 import { Doors } from './rooms/doors.ts';
 import { RoomDirectory } from './rooms/room-directory.ts';
 import { readableRoomId } from './rooms/room-id.ts';
-import type { Room, RoomState } from './rooms/room.ts';
 import type { DiskRoomStore } from './rooms/store/disk-store.ts';
 import type { RoomStore } from './rooms/store/room-store.ts';
 import { LoneStageStore } from './stage/lone-stage-store.ts';
 import { AccessControl } from './sessions/access-control.ts';
 import { encodeEvent, STAGE_ENDINGS } from './stage/stage-connection.ts';
-import { registerStageSocket } from './stage/stage-socket.ts';
 import { StageService } from './stage/stage-service.ts';
 import { Happenings } from './webhooks/happenings.ts';
 import { Webhooks } from './webhooks/webhooks.ts';
-import { registerPages } from './web/pages.ts';
-import { linkPreviews } from './web/share/link-preview.ts';
 import { ShareCards } from './web/share/share-cards.ts';
 
 export interface NodePartsOptions {
@@ -94,32 +89,9 @@ export interface NodeParts {
 	finish: () => Promise<void>;
 }
 
-/** A membership is made before the parts that it speaks of; until they are there, it has nothing to say. */
-export class LateFacts implements OwnFacts {
-	#facts: OwnFacts | undefined;
-	readonly #empty: OwnReport;
-
-	constructor(internalUrl: string, startedAt: Date) {
-		this.#empty = { startedAt: startedAt.toISOString(), internalUrl, draining: true, shards: [], rooms: {}, homes: {}, moving: {} };
-	}
-
-	complete(facts: OwnFacts): void {
-		this.#facts = facts;
-	}
-
-	/** What every report begins with. */
-	get base(): OwnReport {
-		return this.#empty;
-	}
-	readonly report = (): OwnReport => this.#facts?.report() ?? this.#empty;
-	readonly rooms = (): Iterable<string> => this.#facts?.rooms() ?? [];
-	readonly needsHome = (roomId: string): boolean => this.#facts?.needsHome(roomId) ?? false;
-	readonly behind: OwnFacts['behind'] = (roomId, stored) => this.#facts?.behind(roomId, stored);
-}
-
 export async function assembleNode(options: NodePartsOptions): Promise<NodeParts> {
 	const { config, nodeId, keyRing, supervisor, replica, membership, facts, url, shutdown, log } = options;
-	const { auth, rooms: roomConfig, turn, cluster: clusterConfig } = config;
+	const { auth, rooms: roomConfig, cluster: clusterConfig } = config;
 	const closing: ((reason: string) => void)[] = [];
 	const store: RoomStore = membership?.store ?? replica;
 	const revoked = new Revocations();
@@ -138,23 +110,7 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		log,
 	});
 
-	const report = (): OwnReport => ({
-		...facts.base,
-		...(config.http.publicUrl === undefined ? {} : { publicUrl: url() }),
-		...(clusterConfig.region === undefined ? {} : { region: clusterConfig.region }),
-		draining: drain.draining || shutdown.begun,
-		shards: programmes.shardReports(),
-		...(programmes.eventCadence === 1 ? {} : { eventCadence: programmes.eventCadence }),
-		joinsPerSecond: programmes.admission.joinsPerSecond,
-		waiting: programmes.admission.waiting,
-		rooms: Object.fromEntries(programmes.counts),
-		// With those of which this node is not certain for the moment: they are renewed or lost within a beat.
-		homes: Object.fromEntries(Object.entries(membership?.homes.epochs ?? {}).map(([roomId, epoch]) => [roomId, { ...versionsOf(roomId), epoch }])),
-		moving: drain.moving,
-		...(handOff === undefined ? {} : { takenFrom: handOff.takenFrom }),
-		machine: capacity.machine,
-		refusedPerSecond: programmes.admission.refusedPerSecond,
-	});
+	const report = (): OwnReport => ownReport({ base: facts.base, config, url, programmes, drain, shutdown, membership, versionsOf, handOff, capacity });
 	const lone = membership ? undefined : new LoneNode({ nodeId, report, rooms: () => [], listenersIn: (roomId) => programmes.counts.get(roomId) ?? 0 });
 	const view: ClusterView = membership?.view ?? lone!.view;
 	const homes: Homes = membership?.homes ?? lone!.homes;
@@ -230,7 +186,7 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	const audience = Audience.create({ reactions: config.audience.reactions, captions: new CaptionLog({ now: Date.now }), rooms, view, homes, peers, clock: monotonicClock, randomId: randomUUID, log: log.child({ part: 'audience' }) });
 	closing.push(() => audience.close());
 	const reports = await ReportBook.open({ file: path.join(config.dataDir, 'reports.jsonl'), view, peers, now: Date.now, newId: randomUUID, log: log.child({ part: 'reports' }) });
-	const events = EventHub.create({ rooms, stages, media: programmes, moves, audience, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
+	const events = EventHub.create({ rooms, stages, media: programmes, moves, audience, invitations: stages, clock: monotonicClock, randomId: randomUUID, maxStreams: config.http.maxEventStreams });
 	closing.push((reason) => events.close(reason));
 	const overflow = Overflow.create({
 		config: config.overflow,
@@ -261,25 +217,14 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		captions: audience.captions,
 		storage: config.recording.storage === 's3' ? S3Storage.create(config.recording.s3) : undefined,
 		onReady: ({ roomId, id, title, durationMs }) => happenings.recordingReady(roomId, id, { title, durationMs }),
+		onProblem: (roomId, id, problem, over) => happenings.recordingProblem(roomId, id, problem, over),
 		now: Date.now,
 		newId: randomUUID,
 		log,
 	});
 	closing.push(() => recordings.close());
-	const metrics = Metrics.create({
-		shards: () => supervisor.shards().flatMap(({ assignment, stats }) => (assignment && stats ? [{ index: assignment.index, role: assignment.role, stats }] : [])),
-		roomsByState: () => roomsByState(rooms),
-		events: () => events.metrics(),
-		links: { links: () => programmes.linkStats(), relinks: () => programmes.relinks },
-		pressure: { shards: () => programmes.shardReports(), cadence: () => programmes.eventCadence, counts: () => programmes.pressureCounts },
-		drain,
-		capacity: () => capacity.ownNow(),
-		admission: () => programmes.admission,
-		overflow,
-		services: { webhooks: () => webhooks.counts, recordings: () => ({ running: recordings.count }), audience: () => audience.metrics(), reports: () => reports },
-		quality: { config: config.quality, listeners: () => programmes.shardReports().reduce((sum, { listeners }) => sum + listeners, 0), now: Date.now },
-		...(membership && { cluster: { view, homes, redis: membership.redis, store: membership.store, forwards: () => cluster!.forwards } }),
-		processMetrics: true,
+	const metrics = nodeMetrics({
+		config, supervisor, rooms, events, programmes, drain, capacity, overflow, webhooks, recordings, audit, audience, reports, membership, forwards: () => cluster!.forwards,
 	});
 	const handOff = membership && new HandOff({ view, ownShards: () => programmes.shardReports(), random: Math.random, nowMs: () => performance.now() });
 	closing.push(() => handOff?.close());
@@ -294,13 +239,12 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	rooms.on('removed', (room) => void programmes.roomChanged({ ...room, state: 'ended' }));
 	const doors = Doors.create({ rooms, homes, prewarmMs: config.doors.prewarmMs, endWarningMs: config.doors.endWarningMs, now: Date.now, schedule, log: log.child({ part: 'doors' }) });
 	closing.push(() => doors.close());
-	const prewarmer = Prewarmer.create({ rooms, view, homes, media: programmes, prewarmMs: config.doors.prewarmMs, now: Date.now, schedule, log: log.child({ part: 'prewarm' }) });
+	const prewarmer = Prewarmer.create({ rooms, view, homes, media: programmes.prepared, prewarmMs: config.doors.prewarmMs, now: Date.now, schedule, log: log.child({ part: 'prewarm' }) });
 	closing.push(() => prewarmer.close());
 
 	// Before anything else follows what other nodes did.
 	const happenings = Happenings.create({ webhooks, rooms, store: membership?.store, stages, homes, view, reports, now: Date.now });
 
-	const rewriting = new Set<string>();
 	let handlers: PeerHandlers | undefined;
 	if (membership && links && seats) {
 		facts.complete({
@@ -310,26 +254,10 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 				const state = rooms.get(roomId)?.state;
 				return state === 'open' || state === 'live' || (state === 'scheduled' && (doors.isNear(roomId) || stages.roster(roomId).length > 0));
 			},
-			behind: (roomId) => void rewrite(roomId),
+			behind: roomRewriter({ stages, store: membership.store, log }),
 		});
 		handlers = peerHandlers({ membership, links, seats, stages, drain, programmes, overflow, recordings, preflight: capacity.node, audience, reports, access, audit, webhooks });
 		followCluster({ membership, links, seats, rooms, stages, programmes, bans, known: versionsOf, log });
-	}
-
-	/** Redis lost the latest of a room that lives here, or never got it. */
-	async function rewrite(roomId: string): Promise<void> {
-		if (rewriting.has(roomId)) {
-			return; // It is asked for with every heartbeat until it is done.
-		}
-		rewriting.add(roomId);
-		try {
-			await stages.flush(roomId);
-			await membership?.store.syncRoom(roomId);
-		} catch (error) {
-			log.warn({ err: error, room: roomId }, 'a room could not be written to Redis again; it is tried with the next heartbeat');
-		} finally {
-			rewriting.delete(roomId);
-		}
 	}
 
 	const cluster =
@@ -339,12 +267,12 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	closing.push(() => cluster?.sockets.close(encodeEvent('bye', { code: 'shutting_down', detail, reconnect })));
 	const shareCards = new ShareCards({ log });
 	closing.push(() => shareCards.close());
-	const app = await buildApp({
+	const app = await nodeApp({
 		config,
 		publicUrl: url,
 		rooms,
 		stages,
-		media: programmes,
+		programmes,
 		events,
 		verifier,
 		issuer,
@@ -352,17 +280,12 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		store,
 		bans,
 		...(cluster && { cluster }),
-		admission: { queue: programmes.admission, places: membership?.places ?? new QueuePlaces({ now: Date.now }) },
+		...(handOff && { handOff }),
+		...(membership && { membership }),
 		shareCards,
-		clusterAdmin: nodeAdmin({
-			view,
-			drain,
-			media: programmes,
-			shed: async (node, listeners) => (await peers.request(node, 'shed', { listeners })).listeners,
-			linksOn: async (node, roomId) => (await peers.request(node, 'roomLinks', { roomId })).links,
-			log,
-		}),
-		...(handOff && { handOff: { decide: (room: Room) => handOff.decide(room), took: (from: string) => handOff.took(from), refused: (to: string) => handOff.refused(to) } }),
+		view,
+		peers,
+		drain,
 		overflow,
 		recordings,
 		audience: { audience, reports, limits: config.audience },
@@ -376,28 +299,9 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 		metrics,
 		now: Date.now,
 		randomId: randomUUID,
-		readiness: {
-			isShuttingDown: () => shutdown.begun,
-			state: () => nodeReadiness({ supervisor, shuttingDown: shutdown.begun, draining: drain.draining, membership, overflow, recordings }),
-		},
-		pages: (instance) => registerPages(instance, { embedOrigins: config.http.embedOrigins, connectOrigins: () => otherUrls(view), linkPreview: linkPreviews({ rooms, publicUrl: url }) }),
-		stageSocket: (instance) =>
-			registerStageSocket(instance, {
-				stages,
-				media: programmes,
-				verifier,
-				log,
-				now: () => new Date(),
-				schedule,
-				maxStageSize: roomConfig.maxStageSize,
-				owners: access.owners,
-				audit,
-				...(cluster && { atHome: { cluster, rooms } }),
-				iceServers: (subject) =>
-					turn.secret === undefined || turn.urls.length === 0
-						? []
-						: [iceServer(turnCredentials({ urls: turn.urls, secret: turn.secret, ttlSeconds: turn.ttlSeconds }, subject, Math.floor(Date.now() / 1_000)))],
-			}),
+		supervisor,
+		shutdown,
+		schedule,
 	});
 	for (const roomId of loneStages?.roomIds ?? []) {
 		if (rooms.get(roomId)?.state !== 'ended') {
@@ -416,77 +320,5 @@ export async function assembleNode(options: NodePartsOptions): Promise<NodeParts
 	return { app, rooms, stages, programmes, events, issuer, drain, handlers, homes, close, finish };
 }
 
-interface Followers {
-	membership: Membership;
-	links: ClusterLinks;
-	seats: RoomSeats;
-	rooms: RoomDirectory;
-	stages: StageService;
-	programmes: Programmes;
-	bans: BanList;
-	known: (roomId: string) => HomeReport;
-	log: Logger;
-}
-
-/** What happens on other nodes, and what this node does about it. */
-function followCluster({ membership, links, seats, rooms, stages, programmes, bans, known, log }: Followers): void {
-	const { view, homes, store, peers } = membership;
-	store.on('roomChanged', (room) => void rooms.take(room));
-	store.on('roomRemoved', (roomId) => rooms.drop(roomId));
-	store.on('stageChanged', (roomId, epoch, roster) => stages.applyRemoteStage(roomId, epoch, roster));
-	store.on('bansChanged', (roomId) => bans.forget(roomId));
-	const sync = new RoomSync({ view, peers, known, take: (state: SharedRoomState) => store.take(state), log });
-	view.on('beat', () => {
-		links.homesChanged();
-		sync.compare();
-	});
-	view.on('nodeUp', ({ nodeId }) => seats.nodeUp(nodeId));
-	view.on('nodeDown', (nodeId) => {
-		links.nodeDown(nodeId);
-		seats.nodeDown(nodeId);
-	});
-	view.on('redis', (state) => {
-		if (state !== 'down') {
-			void stages.flush();
-		}
-		if (state === 'lost') {
-			// Not every loss closes the connection, and what nobody writes to would stay lost.
-			store.rewriteAll().catch((error: unknown) => log.warn({ err: error }, 'rooms could not be written to Redis again; it is tried when Redis is back'));
-		}
-	});
-	homes.on('gained', (roomId) => {
-		const room = rooms.get(roomId);
-		if (room) {
-			programmes.homeGained(room);
-		}
-	});
-	homes.on('lost', (roomId) => {
-		seats.homeLost(roomId);
-		programmes.homeLost(roomId);
-	});
-	// A room that has ended needs no home any more.
-	rooms.on('changed', (room) => {
-		if (room.state === 'ended' && homes.epochOf(room.id) !== undefined) {
-			void stages.flush(room.id).then(() => homes.release(room.id));
-		}
-	});
-	rooms.on('removed', (room) => void homes.release(room.id));
-}
-
-/** Where pages may be sent: other nodes' own addresses. */
-const otherUrls = (view: ClusterView): string[] =>
-	view.nodes().flatMap(({ nodeId, publicUrl }) => (publicUrl === undefined || nodeId === view.nodeId ? [] : [publicUrl]));
-
 /** Runs a task later; the timer does not keep the process alive. */
 const schedule = (ms: number, task: () => void): (() => void) => monotonicClock.schedule(task, ms);
-
-/** As RTCPeerConnection takes it. */
-const iceServer = ({ urls, username, credential }: TurnCredentials) => ({ urls: [...urls], username, credential });
-
-function roomsByState(rooms: RoomDirectory): Record<RoomState, number> {
-	const count = { scheduled: 0, open: 0, live: 0, ended: 0 };
-	for (const { state } of rooms.list({ limit: Number.MAX_SAFE_INTEGER })) {
-		count[state]++;
-	}
-	return count;
-}

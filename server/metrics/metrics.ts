@@ -34,7 +34,11 @@ export interface MetricsSources {
 }
 
 export type JoinKind = 'listen' | 'publish';
-export type JoinOutcome = 'joined' | 'refused' | 'failed';
+/**
+ * `handed_on`: sent to another node's address. `refused`: asked for what could not be granted. `turned_away`: told to come
+ * again later, for want of places or since too many came at once. `failed`: this side's trouble.
+ */
+export type JoinOutcome = 'joined' | 'handed_on' | 'refused' | 'turned_away' | 'failed';
 /** How a listener was handed to another node: by its own address, or through this one. */
 export type HandOffKind = '307' | 'forwarded';
 
@@ -74,7 +78,7 @@ export class Metrics {
 		});
 		this.#joins = new Histogram({
 			name: 'rostrum_join_duration_seconds',
-			help: 'From the offer to the answer, by kind (listen is WHEP, publish is WHIP) and outcome',
+			help: 'From the offer to the answer, by kind (listen is WHEP, publish is WHIP) and outcome (turned_away: told to come again later; failed: for reasons of the server)',
 			labelNames: ['kind', 'outcome'],
 			buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
 			registers,

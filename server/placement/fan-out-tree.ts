@@ -57,6 +57,8 @@ export const sendingHalves = (maxFanOut: number): number => 2 * maxFanOut;
  * Which edge of one room hangs on which, kept at the room's home. The origin takes edges until it has `maxFanOut`, then
  * those nearest to it do: with a fan-out of 32, a thousand shards are two links away. Each method leaves a forest: one
  * tree below the origin, and floating ones whose uppermost edge lost its upstream and has not asked for another yet.
+ * Many deaths can leave edges further down than need be. They stay there until they ask for some other reason: a new link for
+ * the sake of a shorter way is a risk to those who hear well, most of all while the network is in trouble.
  * It is a book of what others do, and they report (`attachAs`), so every message may come late, twice or never.
  */
 export class FanOutTree {
@@ -173,23 +175,6 @@ export class FanOutTree {
 	/** Links between the origin and this edge; undefined when it does not lead there. */
 	depthOf(edge: EdgeRef): number | undefined {
 		return this.#places.get(keyOf(edge))?.depth;
-	}
-
-	/**
-	 * Edges more than one link further away than they would be if they asked again, the deepest first: many leaves or
-	 * deaths make such. The home tells a few at a time to ask. When there are none, the depth is at most one above the least possible.
-	 */
-	tooDeep(): EdgeRef[] {
-		let open = Infinity;
-		for (const { depth, children } of [this.#root, ...this.#places.values()]) {
-			if (depth !== undefined && children.size < this.#maxFanOut) {
-				open = Math.min(open, depth + 1);
-			}
-		}
-		return [...this.#places.values()]
-			.filter(({ depth }) => depth !== undefined && depth > open + 1)
-			.toSorted((a, b) => (b.depth ?? 0) - (a.depth ?? 0))
-			.map(edgeOf);
 	}
 
 	describe(): FanOutDescription {

@@ -3,7 +3,8 @@ import type { ShardStats } from '../../sfu/contract/shard-protocol.ts';
 import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { ShardReport } from '../cluster/node-report.ts';
 import { DomainError } from '../errors.ts';
-import { JoinQueue, type JoinQueueOptions, type JoinShards, type Reservation } from '../placement/admission/join-queue.ts';
+import { JoinQueue, type JoinQueueOptions } from '../placement/admission/join-queue.ts';
+import type { JoinShards, Reservation } from '../placement/admission/join-shards.ts';
 import { type ListenerShardLoad, placeListener } from '../placement/place-listener.ts';
 
 export interface NodeShardsOptions {

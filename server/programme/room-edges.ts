@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { LinkedVoice, LinkEndpoint, PackingMs } from '../../sfu/contract/media-types.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
-import type { EdgeRef, UpstreamRef } from '../cluster/peer-protocol.ts';
+import type { UpstreamRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
-import { ALWAYS, inSpan } from '../tracing/spans.ts';
-import type { Avoided, LinkBroker } from './link-broker.ts';
+import { EdgeUpstream, type RelinkCounts } from './edge-upstream.ts';
+import type { LinkBroker } from './link-broker.ts';
 
 export interface RoomEdgesOptions {
 	roomId: string;
@@ -19,34 +18,10 @@ export interface RoomEdgesOptions {
 	log: Logger;
 }
 
-/**
- * Why an edge looked for another upstream: it was told to (another home or origin, the upstream closed), nothing came any more,
- * the upstream's node died or had forgotten the link, or the attempt before failed.
- */
-export type RelinkReason = 'told' | 'stalled' | 'node_down' | 'unknown' | 'failed';
-export type RelinkCounts = Record<RelinkReason, number>;
-
-interface Link {
-	readonly id: string;
-	/** Known once the home has said it. */
-	upstream: UpstreamRef | undefined;
-	/** Whether its sending half may exist. */
-	asked: boolean;
-}
-
 interface Edge {
 	readonly shard: Shard;
 	readonly opened: Promise<void>;
-	/** Over which the programme comes. */
-	link: Link | undefined;
-	/** On its way to take the other's place; the latest one counts. */
-	making: Link | undefined;
-	/** Until the next attempt; undefined while one is under way, or none is needed. */
-	retry: NodeJS.Timeout | undefined;
-	/** Failures since the last link that came about. */
-	failures: number;
-	/** Upstreams that failed this edge lately. */
-	readonly avoid: Map<string, { what: Avoided; untilMs: number }>;
+	readonly upstream: EdgeUpstream;
 	/** Ids of links that begin here. */
 	readonly children: Set<string>;
 	/** As the shard was told last. */
@@ -63,18 +38,11 @@ export interface EdgeDescription {
 	children: number;
 }
 
-const RETRY_MS = 200;
-const RETRY_MAX_MS = 2_000;
-/** An upstream that failed is not asked for again for this long, if there is another. */
-const AVOID_MS = 10_000;
-/** While a room moves or was opened a moment ago, its home or its origin may be missing so often without anything being wrong. */
-const PATIENT_FAILURES = 3;
 const NO_FLOORS: ReadonlyMap<number, PackingMs> = new Map();
 
 /**
  * A room's edges on this node's listener shards, each with a link to an upstream: the origin or a relay, here or on
- * another node. They heal themselves: while a new link is made the listeners stay where they are, and the link
- * that an edge has goes on until the new one is there.
+ * another node. While a new link is made the listeners stay where they are.
  */
 export class RoomEdges {
 	readonly #options: RoomEdgesOptions;
@@ -107,14 +75,15 @@ export class RoomEdges {
 	}
 
 	describe(): EdgeDescription[] {
-		return [...this.#edges].map(([shard, { link, children }]) => ({ shard, linkId: link?.id, upstream: link?.upstream, children: children.size }));
+		return [...this.#edges].map(([shard, { upstream, children }]) => ({ shard, linkId: upstream.linkId, upstream: upstream.ref, children: children.size }));
 	}
 
 	/** Links in use, for their renewal. `settled`: no other one is on its way to take its place. */
 	*links(): Iterable<{ linkId: string; shard: number; upstream: UpstreamRef; settled: boolean }> {
-		for (const [shard, { link, making }] of this.#edges) {
-			if (link?.upstream) {
-				yield { linkId: link.id, shard, upstream: link.upstream, settled: making === undefined };
+		for (const [shard, { upstream }] of this.#edges) {
+			const { linkId, ref, isSettled } = upstream;
+			if (linkId !== undefined && ref) {
+				yield { linkId, shard, upstream: ref, settled: isSettled };
 			}
 		}
 	}
@@ -126,25 +95,17 @@ export class RoomEdges {
 			known.idleSinceMs = undefined;
 			return known.opened;
 		}
-		const { voices } = this.#options;
+		const { voices, relinks } = this.#options;
 		const packingMs = this.#packingFor(index);
+		const isWanted = () => this.#edges.get(index) === edge && !this.#closed;
 		const edge: Edge = {
 			shard,
 			packingMs,
-			link: undefined,
-			making: undefined,
-			retry: undefined,
-			failures: 0,
-			avoid: new Map(),
+			upstream: new EdgeUpstream({ roomId: this.#roomId, shard, index, broker: this.#broker, relinks, isWanted, log: this.#log }),
 			children: new Set(),
 			idleSinceMs: undefined,
-			opened: shard.request('edge.open', { roomId: this.#roomId, voices, packingMs }).then(() => {
-				// Joining does not wait for the link: the edge has voices of its own, and sound follows. An
-				// origin that came meanwhile has begun to link it already.
-				if (!edge.link && !edge.making) {
-					this.#link(index, edge);
-				}
-			}),
+			// Joining does not wait for the link: the edge has voices of its own, and sound follows.
+			opened: shard.request('edge.open', { roomId: this.#roomId, voices, packingMs }).then(() => edge.upstream.begin()),
 		};
 		this.#edges.set(index, edge);
 		edge.opened.catch(() => this.#forget(index, edge));
@@ -190,23 +151,19 @@ export class RoomEdges {
 
 	/** What these edges were linked to has gone or moved; those without a link try now, too. What had failed them before counts no more. */
 	relink(shards: readonly number[]): void {
-		for (const [index, edge] of this.#edges) {
+		for (const [index, { upstream }] of this.#edges) {
 			if (shards.includes(index)) {
-				this.#linkAfresh(index, edge);
-			} else if (!edge.link && (edge.retry || !edge.making)) {
-				this.#link(index, edge, edge.retry && 'failed');
+				upstream.relink();
+			} else {
+				upstream.retryNow();
 			}
 		}
 	}
 
-	/** The room has another home. Who hangs on a relay hears its programme over that: only links to the former origin, and such as its home ordered, are made anew. */
+	/** The room has another home. Who hangs on a relay hears its programme over that, and stays there. */
 	rehome(): void {
-		for (const [index, edge] of this.#edges) {
-			if (edge.making || !edge.link?.upstream || edge.link.upstream.shard === 'origin') {
-				this.#linkAfresh(index, edge);
-			} else {
-				edge.avoid.clear();
-			}
+		for (const { upstream } of this.#edges.values()) {
+			upstream.rehome();
 		}
 	}
 
@@ -222,32 +179,20 @@ export class RoomEdges {
 
 	/** A link brings nothing: make another one, elsewhere if that is possible. Whether that is news. */
 	linkStalled(index: number, linkId: string): boolean {
-		const edge = this.#edges.get(index);
-		if (edge?.link?.id !== linkId || edge.making) {
-			return false;
-		}
-		this.#avoid(edge, edge.link.upstream);
-		this.#link(index, edge, 'stalled');
-		return true;
+		return this.#edges.get(index)?.upstream.stalled(linkId) ?? false;
 	}
 
 	/** A node is gone: edges that were linked to it, or about to be, do not wait until that shows. */
 	upstreamDown(nodeId: string): void {
-		for (const [index, edge] of this.#edges) {
-			const at = edge.making?.upstream ?? (edge.making ? undefined : edge.link?.upstream);
-			if (at?.nodeId === nodeId || (edge.retry && edge.link?.upstream?.nodeId === nodeId)) {
-				this.#avoid(edge, { nodeId });
-				this.#link(index, edge, 'node_down');
-			}
+		for (const { upstream } of this.#edges.values()) {
+			upstream.nodeDown(nodeId);
 		}
 	}
 
 	/** An upstream's node does not know this link any more. */
 	linkUnknown(linkId: string): void {
-		for (const [index, edge] of this.#edges) {
-			if (edge.link?.id === linkId && !edge.making) {
-				this.#link(index, edge, 'unknown');
-			}
+		for (const { upstream } of this.#edges.values()) {
+			upstream.unknown(linkId);
 		}
 	}
 
@@ -334,156 +279,10 @@ export class RoomEdges {
 
 	/** The edge is no more. */
 	#drop(index: number, edge: Edge): void {
-		const { link, making } = edge;
 		this.#edges.delete(index);
-		// Whatever is still under way for it finds itself overtaken: its shard may have an edge of this room again by then.
-		edge.link = undefined;
-		edge.making = undefined;
-		clearTimeout(edge.retry);
-		edge.retry = undefined;
-		this.#closeDownstream(link);
-		this.#closeDownstream(making);
+		edge.upstream.close();
 		this.#options.onClosed(index);
-		this.#broker.detach(this.#roomId, this.#ref(index));
-	}
-
-	#ref(shard: number): EdgeRef {
-		return { nodeId: this.#broker.nodeId, shard };
-	}
-
-	/** What failed it before counts no more. */
-	#linkAfresh(index: number, edge: Edge): void {
-		edge.avoid.clear();
-		edge.failures = 0;
-		this.#link(index, edge, edge.link && 'told');
-	}
-
-	/** Links an edge; a failure is tried again until the edge is gone. @param why undefined: it has had no link yet */
-	#link(index: number, edge: Edge, why?: RelinkReason): void {
-		if (this.#edges.get(index) !== edge || this.#closed) {
-			return;
-		}
-		if (why !== undefined) {
-			this.#options.relinks[why]++;
-			if (why !== 'failed') {
-				this.#log.info({ shard: index, link: edge.link?.id, upstream: edge.link?.upstream, why }, 'an edge looks for another upstream');
-			}
-		}
-		clearTimeout(edge.retry);
-		edge.retry = undefined;
-		const link: Link = { id: randomUUID(), upstream: undefined, asked: false };
-		edge.making = link;
-		const attributes = { [ALWAYS]: true, 'rostrum.room': this.#roomId, 'rostrum.shard': index, 'rostrum.link': link.id, 'rostrum.why': why ?? 'new' };
-		inSpan('link', attributes, () => this.#make(index, edge, link)).then(
-			() => this.#linked(index, edge, link),
-			(error: unknown) => this.#failed(index, edge, link, error),
-		);
-	}
-
-	/**
-	 * Both halves, or neither. The shard lets the link that it made last win: so one that was overtaken must not be
-	 * connected, or it would take the place of its successor.
-	 */
-	async #make(index: number, edge: Edge, link: Link): Promise<void> {
-		const roomId = this.#roomId;
-		const linkId = link.id;
-		const child = this.#ref(index);
-		const goOn = () => {
-			if (edge.making !== link) {
-				throw new DomainError('upstream_unavailable', 'The link was overtaken while it was made.');
-			}
-		};
-		const upstream = await this.#broker.findUpstream(roomId, child, this.#avoided(edge));
-		goOn();
-		link.upstream = upstream;
-		try {
-			const remote = await edge.shard.request('upstream.create', { roomId, linkId, srtp: upstream.nodeId !== this.#broker.nodeId });
-			goOn();
-			link.asked = true;
-			const { voices, ...originEnd } = await this.#broker.openDownstream({ roomId, linkId, upstream, child, remote });
-			goOn();
-			await edge.shard.request('upstream.connect', { roomId, linkId, remote: originEnd, voices });
-		} catch (error) {
-			this.#closeDownstream(link);
-			await Promise.allSettled([edge.shard.request('upstream.close', { roomId, linkId })]);
-			throw error;
-		}
-	}
-
-	#linked(index: number, edge: Edge, link: Link): void {
-		if (!edge.making) {
-			// The edge was closed, or its successor is in place: neither half may stay.
-			this.#tell(edge.shard, (shard) => shard.request('upstream.close', { roomId: this.#roomId, linkId: link.id }));
-			this.#closeDownstream(link);
-			return;
-		}
-		const former = edge.link;
-		edge.link = link;
-		if (edge.making === link) {
-			edge.making = undefined;
-			edge.failures = 0;
-		} // Else it was overtaken in its last step, and is what there is until its successor comes.
-		this.#log.debug({ shard: index, link: link.id, upstream: link.upstream }, 'edge linked');
-		this.#closeDownstream(former); // The edge let go of its half when it took the new one.
-	}
-
-	#failed(index: number, edge: Edge, link: Link, error: unknown): void {
-		if (edge.making !== link || this.#closed || edge.shard.isGone) {
-			return; // Overtaken: whatever replaced it makes its own link.
-		}
-		const { upstream } = link;
-		const code = error instanceof DomainError ? error.code : undefined;
-		if (code === 'upstream_unavailable' && !upstream) {
-			if (edge.avoid.size > 0) {
-				edge.avoid.clear(); // What failed before may be all there is.
-			} else if (this.#broker.isHome(this.#roomId)) {
-				edge.making = undefined;
-				return; // No origin yet: its coming links every edge.
-			}
-		}
-		// Who does not answer does not do so for anything on that node.
-		const elsewhere = code !== 'not_home' && this.#avoid(edge, code === 'peer_unreachable' && upstream ? { nodeId: upstream.nodeId } : upstream);
-		const waitMs = this.#waitMs(edge, elsewhere);
-		// A room that moves has no home or no origin for a moment, and one link that fails tells what the next ones would.
-		const level = edge.failures === (upstream ? 0 : PATIENT_FAILURES) ? 'warn' : 'debug';
-		this.#log[level]({ err: error, shard: index, link: link.id, upstream, retryInMs: waitMs }, 'a link failed; making another');
-		edge.failures++;
-		edge.retry = setTimeout(() => this.#link(index, edge, 'failed'), waitMs).unref();
-	}
-
-	#waitMs({ failures }: Edge, elsewhere: boolean): number {
-		if (elsewhere && failures === 0) {
-			return 0; // There may be another, which is none the worse for it.
-		}
-		// Within the node the next attempt costs nobody else anything.
-		return this.#broker.isHome(this.#roomId) ? RETRY_MS : Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(failures, 4));
-	}
-
-	/** Whether the next attempt will go elsewhere. */
-	#avoid(edge: Edge, what: Avoided | undefined): boolean {
-		// No cable lies between an edge and the origin of its own node: whatever fails there is better tried again.
-		if (!what || (what.shard === 'origin' && what.nodeId === this.#broker.nodeId)) {
-			return false;
-		}
-		edge.avoid.set(`${what.nodeId}/${what.shard}`, { what, untilMs: performance.now() + AVOID_MS });
-		return true;
-	}
-
-	#avoided(edge: Edge): Avoided[] {
-		const nowMs = performance.now();
-		for (const [key, { untilMs }] of edge.avoid) {
-			if (untilMs <= nowMs) {
-				edge.avoid.delete(key);
-			}
-		}
-		return [...edge.avoid.values()].map(({ what }) => what);
-	}
-
-	/** The sending half does not notice by itself that nobody is there any more, and sends on. */
-	#closeDownstream(link: Link | undefined): void {
-		if (link?.upstream && link.asked) {
-			this.#broker.closeDownstream({ roomId: this.#roomId, linkId: link.id, upstream: link.upstream });
-		}
+		this.#broker.detach(this.#roomId, { nodeId: this.#broker.nodeId, shard: index });
 	}
 
 	#forget(index: number, edge: Edge): void {

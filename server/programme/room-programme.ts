@@ -4,8 +4,9 @@ import type { Shard } from '../../sfu/supervisor/shard.ts';
 import type { EdgeRef, UpstreamRef } from '../cluster/peer-protocol.ts';
 import { DomainError } from '../errors.ts';
 import { FanOutTree } from '../placement/fan-out-tree.ts';
+import type { RelinkCounts } from './edge-upstream.ts';
 import type { Avoided, LinkBroker } from './link-broker.ts';
-import { type RelinkCounts, RoomEdges } from './room-edges.ts';
+import { RoomEdges } from './room-edges.ts';
 import { type Origin, RoomOrigin } from './room-origin.ts';
 
 export interface RoomProgrammeOptions {

@@ -16,11 +16,19 @@ export class RequestServer {
 	readonly #outbox: Outbox;
 
 	constructor(port: ParentPort, handlers: ShardHandlers, onUnexpected: (error: unknown, request: string) => void) {
-		this.#outbox = new Outbox((mail) => {
-			if (port.connected !== false) {
-				port.send?.(mail);
-			}
-		});
+		this.#outbox = new Outbox(
+			(mail) => {
+				if (port.connected !== false) {
+					port.send?.(mail);
+				}
+			},
+			(message, error) => {
+				onUnexpected(error, 'name' in message ? message.name : message.kind);
+				if (message.kind === 'result') {
+					this.#outbox.post({ kind: 'error', id: message.id, code: 'shard_failed', message: 'the answer holds what cannot be sent to the node' });
+				}
+			},
+		);
 		port.on('message', (mail) => {
 			for (const request of messagesOf(mail as ShardMail)) {
 				if (request.kind === 'request') {

@@ -48,15 +48,18 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 	readonly #log: Logger;
 	readonly #requestTimeoutMs: number;
 	readonly #pending = new Map<number, Pending>();
-	readonly #outbox = new Outbox((mail) => {
-		this.#child.send(mail, (error) => {
-			if (error) {
-				for (const message of messagesOf(mail)) {
-					this.#unsent(message, error);
+	readonly #outbox = new Outbox(
+		(mail) => {
+			this.#child.send(mail, (error) => {
+				if (error) {
+					for (const message of messagesOf(mail)) {
+						this.#unsent(message, new SfuError('shard_gone', 'the shard cannot be reached', { cause: error }));
+					}
 				}
-			}
-		});
-	});
+			});
+		},
+		(message, cause) => this.#unsent(message, new SfuError('shard_failed', 'the request holds what cannot be sent to a shard', { cause })),
+	);
 	#nextId = 1;
 	#state: 'starting' | 'ready' | 'gone' = 'starting';
 	#workerPid: number | undefined;
@@ -196,9 +199,9 @@ export class Shard extends EventEmitter<ShardHandleEvents> {
 		this.emit('event', name, data);
 	}
 
-	#unsent(message: ShardMessage, error: Error): void {
+	#unsent(message: ShardMessage, error: SfuError): void {
 		if (message.kind === 'request') {
-			this.#settle(message.id)?.reject(new SfuError('shard_gone', 'the shard cannot be reached', { cause: error }));
+			this.#settle(message.id)?.reject(error);
 		}
 	}
 

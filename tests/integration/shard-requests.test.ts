@@ -83,6 +83,17 @@ describe('a supervisor', () => {
 	});
 });
 
+describe('a request that cannot be sent', () => {
+	it('is refused as such, and those of the same turn are answered', async () => {
+		const odd = { ...ROOM, packingMs: () => 20 } as never;
+		const another = { roomId: 'another-room' };
+		const [before, refused, after] = await Promise.allSettled([openOrigin(), stage.request('edge.setPacking', odd), stage.request('origin.open', { ...another, voices: 1, onAir: true })]);
+		await stage.request('origin.close', another);
+		expect([before.status, after.status]).toEqual(['fulfilled', 'fulfilled']);
+		expect(refused).toMatchObject({ reason: { code: 'shard_failed', message: expect.stringContaining('cannot be sent'), cause: { message: expect.stringContaining('could not be cloned') } } });
+	});
+});
+
 describe('one origin of a room on a shard', () => {
 	it('stays when it is opened twice at once, and the other attempt is refused', async () => {
 		const [first, second] = await Promise.allSettled([openOrigin(), openOrigin()]);

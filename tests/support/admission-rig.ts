@@ -1,4 +1,5 @@
-import { type AdmittedJoin, JoinQueue, type JoinQueueOptions, type JoinRequest, type JoinShards } from '../../server/placement/admission/join-queue.ts';
+import { type AdmittedJoin, JoinQueue, type JoinQueueOptions, type JoinRequest } from '../../server/placement/admission/join-queue.ts';
+import type { JoinShards } from '../../server/placement/admission/join-shards.ts';
 import { placeListener } from '../../server/placement/place-listener.ts';
 import { seeded } from './seeded.ts';
 import { SimulatedShard } from './simulated-shard.ts';

@@ -69,6 +69,16 @@ describe('the queue of joins', () => {
 		expect(retryAfterMs).toBe(Math.round(250 + (30_225 / 3_000) * 1_000));
 	});
 
+	it('counts them in as well for whom it refuses by the head of the request alone, since its event loop is late', () => {
+		const others = { joinsPerSecond: 850, waiting: 20_000 };
+		const rig = rigOf(1_000_000, 5, { random: () => 1, lagMs: () => 500, others: () => others });
+		for (let i = 0; i < 100; i++) rig.queue.foresee();
+		expect(rig.queue.foresee()).toBe('paced');
+		const { ahead, retryAfterMs } = rig.queue.refuse('paced');
+		expect(ahead).toBe(20_000);
+		expect(retryAfterMs).toBe(250 + (20_000 / (850 + 150)) * 1_000);
+	});
+
 	it('serves those first who came first, however often they had to come', async () => {
 		const rig = rigOf(10_000, 20);
 		const order: string[] = [];

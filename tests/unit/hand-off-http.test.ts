@@ -165,6 +165,18 @@ describe('where all have one address', () => {
 		second.media.failure = undefined;
 		expect((await listen(first, '', { body: 'nonsense' })).status).toBe(400);
 	});
+
+	it.each(['room_full', 'seats_unknown'])('a refusal that concerns the room alone (%s) is nothing against the node', async (reason) => {
+		second.media.failure = new DomainError('no_capacity', 'not in this room', { retryAfterSeconds: 3, extra: { reason } });
+		const refused = await listen(first);
+		expect(refused.status).toBe(503);
+		expect(await refused.json()).toMatchObject({ code: 'no_capacity', reason });
+		expect([...refused.headers.keys()].filter((name) => name.startsWith('x-rostrum-'))).toEqual([]);
+		expect(first.told).toEqual([]);
+		second.media.failure = new DomainError('no_capacity', 'in no room', { retryAfterSeconds: 3, extra: { reason: 'paced' } });
+		expect((await listen(first)).status).toBe(503);
+		expect(first.told).toEqual(['refused b']);
+	});
 });
 
 describe('other nodes to turn to', () => {

@@ -4,6 +4,8 @@ import type { IncomingMessage } from 'node:http';
 export const NODE_HEADER = 'x-rostrum-node';
 /** Whom the request is forwarded for. On the internal port alone. */
 export const CLIENT_HEADER = 'x-rostrum-client';
+/** Which problem the answer is: code and, where there is one, its finer reason. On the internal port alone. */
+export const PROBLEM_HEADER = 'x-rostrum-problem';
 /** The internal port's path before that of a whole public request. */
 export const FORWARD_PREFIX = '/forward';
 

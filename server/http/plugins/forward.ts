@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { CLIENT_HEADER, FORWARD_PREFIX, NODE_HEADER } from '../../cluster/peers/forwarded.ts';
+import { CLIENT_HEADER, FORWARD_PREFIX, NODE_HEADER, PROBLEM_HEADER } from '../../cluster/peers/forwarded.ts';
 import { endToEndHeaders } from '../../cluster/peers/hop-headers.ts';
 import type { PeerConnections } from '../../cluster/peers/peer-connections.ts';
+import { noteForwardedProblem } from '../answered-problem.ts';
 
 /** Opening a room's media anew is the longest a request may take on the other node. */
 const TIMEOUT_MS = 8_000;
@@ -37,6 +38,7 @@ export async function forwardRequest(deps: ForwardDeps, request: FastifyRequest,
 		timeoutMs: deps.timeoutMs ?? TIMEOUT_MS,
 	});
 	answeredElsewhere.add(request);
+	noteForwardedProblem(request, answer.headers[PROBLEM_HEADER]);
 	// A reply is a promise of its own end, so this resolves when the client has everything.
 	await passBack(answer, request, reply);
 }

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../../errors.ts';
+import { noteProblem } from '../answered-problem.ts';
 import { problemOf, problemType } from '../problem.ts';
 import { RouteTable } from '../route-table.ts';
 
@@ -29,6 +30,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 	if (unexpected) request.log.error({ err: error }, 'request failed unexpectedly');
 	// What a handler had set for its success (Location, ETag, caching) does not hold for a refusal.
 	for (const name of ['etag', 'location', 'content-length', 'accept-patch', 'link']) reply.removeHeader(name);
+	noteProblem(request, reply, problem);
 	void reply.code(problem.status).headers(headers).header('cache-control', 'no-store').type(PROBLEM_TYPE).send(JSON.stringify(problem));
 }
 

@@ -10,6 +10,7 @@ import { isCancelled } from '../../rooms/room-times.ts';
 import type { Room } from '../../rooms/room.ts';
 import { inSpan } from '../../tracing/spans.ts';
 import { Alternates } from '../alternates.ts';
+import { answeredProblem } from '../answered-problem.ts';
 import type { AppCluster, AppDeps, Seat } from '../deps.ts';
 import { iceLinks } from '../ice-links.ts';
 import { ListenAdmission } from '../listen-admission.ts';
@@ -184,13 +185,19 @@ async function handOn(
 	try {
 		await cluster.forward(request, reply, nodeId);
 		metrics.countHandOff('forwarded', why);
-		if (reply.statusCode === 503) handOff?.refused?.(nodeId);
+		if (reply.statusCode === 503 && !concernsTheRoomAlone(request)) handOff?.refused?.(nodeId);
 		return true;
 	} catch (error) {
 		if (!(error instanceof DomainError) || error.code !== 'peer_unreachable') throw error;
 		handOff?.refused?.(nodeId);
 		return false;
 	}
+}
+
+/** What another node's refusal says nothing about that node by: any other one would refuse this listener as well, and this node takes those of other rooms. */
+function concernsTheRoomAlone(request: FastifyRequest): boolean {
+	const reason = answeredProblem(request)?.reason;
+	return reason === 'room_full' || reason === 'seats_unknown';
 }
 
 function refusedTicket(reason: string, detail: string, cause?: unknown): DomainError {

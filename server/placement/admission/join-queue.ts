@@ -1,34 +1,12 @@
 import { DomainError } from '../../errors.ts';
 import type { Clock } from '../../events/clock.ts';
 import { type JoinRefusal, JoinRefusedError, type RefusalReason } from './join-refusal.ts';
+import type { JoinShards } from './join-shards.ts';
+import { NodePace } from './node-pace.ts';
+import { type FleetPace, Refusals } from './refusals.ts';
 import { SecondCount } from './second-count.ts';
-import { type JoinOutcome, ShardPace, type ShardStrain } from './shard-pace.ts';
-import { TurnedAway } from './turned-away.ts';
+import type { JoinOutcome, ShardPace, ShardStrain } from './shard-pace.ts';
 import { type Waiting, WaitingLine } from './waiting-line.ts';
-
-/** A place on a shard for a listener on the way there. */
-export interface Reservation {
-	/** The shard's own counts with the new one, fresher than its reports. */
-	seated(listeners: number, roomListeners: number): void;
-	/** The join is through, whatever came of it. */
-	done(): void;
-}
-
-/** A node's listener shards, as the queue needs them. */
-export interface JoinShards {
-	/** The best shard for the room's next listener, of those that may take one and that `mayTake` lets through. */
-	place(roomId: string, mayTake: (shard: number) => boolean): number | undefined;
-	/** Counts a listener in before the shard is asked. */
-	reserve(shard: number, roomId: string): Reservation;
-	/** Each shard that takes people, with the places it has left (joins under way taken off). */
-	forEachOpen(each: (shard: number, places: number) => void): void;
-}
-
-/** What other nodes report. */
-export interface FleetPace {
-	joinsPerSecond: number;
-	waiting: number;
-}
 
 export interface JoinQueueOptions {
 	shards: JoinShards;
@@ -88,11 +66,6 @@ export interface AdmissionTotals {
 const WAIT_GRACE_MS = 500;
 /** So many times more than may wait: they were let in at a pace that no longer holds. */
 const TRIM_FACTOR = 2;
-/** Nobody is asked to come back sooner, and those for whom there is no time yet spread over this at least. */
-const LEAST_RETRY_MS = 250;
-const LEAST_SPREAD_MS: Record<RefusalReason, number> = { full: 10_000, paced: 1_000 };
-/** Nobody is asked to wait longer without a word, however many there are. */
-const MAX_SPREAD_MS = 60_000;
 /** From here on the stage on this node suffers, if it is listeners that keep the node busy. */
 const LAGGING_MS = 250;
 const MANY_ARRIVALS_PER_SECOND = 50;
@@ -105,57 +78,50 @@ const MANY_ARRIVALS_PER_SECOND = 50;
 export class JoinQueue {
 	readonly #options: JoinQueueOptions;
 	readonly #clock: Clock;
-	readonly #paces = new Map<number, ShardPace>();
+	readonly #pace: NodePace;
 	readonly #line = new WaitingLine<WaitingJoin>();
-	/** The same people in the order in which they began to wait: whose time is up stands in front. */
-	#since: WaitingJoin[] = [];
-	#sinceFront = 0;
-	readonly #turnedAway = new TurnedAway();
-	readonly #refusals = new SecondCount();
+	readonly #refusals: Refusals;
 	readonly #arrivals = new SecondCount();
-	readonly #totals = { admitted: 0, refused: { full: 0, paced: 0 }, left: 0, waitedMs: 0 };
-	#others: FleetPace = { joinsPerSecond: 0, waiting: 0 };
-	#othersAtMs = -Infinity;
+	readonly #totals: { admitted: number; refused: Refusals['totals']; left: number; waitedMs: number };
 	#cancelWake: (() => void) | undefined;
 	#wakeAtMs = Infinity;
 	#closed: DomainError | undefined;
-	readonly #mayTake = (shard: number): boolean => this.pace(shard).hasRoom;
+	readonly #mayTake = (shard: number): boolean => this.#pace.of(shard).hasRoom;
 
 	constructor(options: JoinQueueOptions) {
 		this.#options = options;
 		this.#clock = options.clock;
+		const { clock, random, others } = options;
+		this.#pace = new NodePace(options);
+		this.#refusals = new Refusals({ line: this.#line, joinsPerSecond: () => this.joinsPerSecond, clock, random, others });
+		this.#totals = { admitted: 0, refused: this.#refusals.totals, left: 0, waitedMs: 0 };
 	}
 
 	/** Joins a second that this node holds as things stand, over all shards with places left. */
 	get joinsPerSecond(): number {
-		return this.#capacity().perSecond;
+		return this.#pace.capacity.perSecond;
 	}
 	/** Those in the line, and those who were told to come back and are still expected. */
 	get waiting(): number {
-		return this.#line.size + this.#turnedAway.total(this.#options.now());
+		return this.#line.size + this.#refusals.expected(this.#options.now());
 	}
 	/** Those in the line: they have a socket open, and will have a place on a shard. */
 	get inLine(): number {
 		return this.#line.size;
 	}
 	get refusedPerSecond(): number {
-		return this.#refusals.perSecond(this.#clock.nowMs());
+		return this.#refusals.perSecond;
 	}
 	get totals(): AdmissionTotals {
 		return this.#totals;
 	}
 	/** By shard; of those that have been used. */
 	get paces(): ReadonlyMap<number, ShardPace> {
-		return this.#paces;
+		return this.#pace.all;
 	}
 
 	pace(shard: number): ShardPace {
-		let pace = this.#paces.get(shard);
-		if (!pace) {
-			pace = new ShardPace({ maxUnderWay: this.#options.maxUnderWayPerShard, nowMs: () => this.#clock.nowMs() });
-			this.#paces.set(shard, pace);
-		}
-		return pace;
+		return this.#pace.of(shard);
 	}
 
 	/**
@@ -170,7 +136,7 @@ export class JoinQueue {
 		const nowMs = this.#options.now();
 		const { firstArrivalMs, refusedAtMs } = request;
 		if (firstArrivalMs !== undefined) {
-			this.#turnedAway.cameBack(firstArrivalMs, refusedAtMs, nowMs);
+			this.#refusals.cameBack(firstArrivalMs, refusedAtMs, nowMs);
 		}
 		const join = this.#line.size === 0 ? this.#begin(request.roomId) : undefined;
 		if (join) {
@@ -180,7 +146,7 @@ export class JoinQueue {
 		const first = Math.min(firstArrivalMs ?? nowMs, nowMs);
 		const { reason, mayWait, places } = this.#outlook(first);
 		if (reason !== undefined) {
-			throw new JoinRefusedError(this.#turnAway(reason, first, nowMs));
+			throw new JoinRefusedError(this.#refusals.turnAway(reason, first, nowMs));
 		}
 		const waiting = this.#wait(request, first);
 		this.#trim(mayWait, mayWait === places ? 'full' : 'paced');
@@ -200,7 +166,7 @@ export class JoinQueue {
 		if (lagMs !== undefined && lagMs() > LAGGING_MS && this.#arrivals.perSecond(arrivedMs) > MANY_ARRIVALS_PER_SECOND) {
 			return 'paced';
 		}
-		if (this.#line.size === 0 && this.#hasRoomNow()) {
+		if (this.#line.size === 0 && this.#pace.hasRoom) {
 			return undefined;
 		}
 		const nowMs = now();
@@ -211,34 +177,20 @@ export class JoinQueue {
 	refuse(reason: RefusalReason, firstArrivalMs?: number, refusedAtMs?: number): JoinRefusal {
 		const nowMs = this.#options.now();
 		if (firstArrivalMs !== undefined) {
-			this.#turnedAway.cameBack(firstArrivalMs, refusedAtMs, nowMs);
+			this.#refusals.cameBack(firstArrivalMs, refusedAtMs, nowMs);
 		}
-		return this.#turnAway(reason, Math.min(firstArrivalMs ?? nowMs, nowMs), nowMs);
-	}
-
-	#turnAway(reason: RefusalReason, first: number, nowMs: number): JoinRefusal {
-		this.#refusals.add(this.#clock.nowMs());
-		this.#totals.refused[reason]++;
-		const others = this.#fleet();
-		const known = this.#turnedAway.total(nowMs) + this.#line.size;
-		const before = this.#turnedAway.before(first, nowMs) + this.#line.until(first);
-		// Others tell how many wait with them and not since when: they are taken to have come like ours.
-		const ahead = before + Math.round(others.waiting * (known === 0 ? 1 : before / known));
-		const perSecond = Math.max(1, this.joinsPerSecond + others.joinsPerSecond);
-		const spreadMs = Math.min(MAX_SPREAD_MS, Math.max(LEAST_SPREAD_MS[reason], (ahead / perSecond) * 1000));
-		this.#turnedAway.remember(first, nowMs);
-		return { reason, retryAfterMs: Math.round(LEAST_RETRY_MS + this.#options.random() * spreadMs), ahead, firstArrivalMs: first, refusedAtMs: nowMs };
+		return this.#refusals.turnAway(reason, Math.min(firstArrivalMs ?? nowMs, nowMs), nowMs);
 	}
 
 	/** Once a second, for each shard. */
 	strain(shard: number, strain: ShardStrain): void {
-		this.pace(shard).strain(strain);
+		this.#pace.of(shard).strain(strain);
 		this.changed();
 	}
 
 	/** A shard died: what was on its way there has failed, and those who wait go elsewhere. */
 	shardDied(shard: number): void {
-		this.#paces.get(shard)?.died();
+		this.#pace.all.get(shard)?.died();
 		this.changed();
 	}
 
@@ -246,7 +198,7 @@ export class JoinQueue {
 	changed(): void {
 		if (this.#line.size > 0) {
 			this.#serve();
-			const { places, perSecond } = this.#capacity();
+			const { places, perSecond } = this.#pace.capacity;
 			this.#trim(Math.min(places, TRIM_FACTOR * this.#mayWait(perSecond)), places < this.#line.size ? 'full' : 'paced');
 		}
 	}
@@ -268,7 +220,7 @@ export class JoinQueue {
 			return undefined;
 		}
 		const reservation = shards.reserve(shard, roomId);
-		const underWay = this.pace(shard).begin();
+		const underWay = this.#pace.of(shard).begin();
 		let isOver = false;
 		return {
 			shard,
@@ -287,7 +239,7 @@ export class JoinQueue {
 
 	/** Whether somebody of that arrival has to be refused, and how many may wait. Those who wait have their places already. */
 	#outlook(firstArrivalMs: number): { reason: RefusalReason | undefined; mayWait: number; places: number } {
-		const { places, perSecond } = this.#capacity();
+		const { places, perSecond } = this.#pace.capacity;
 		const mayWait = Math.min(places, this.#mayWait(perSecond));
 		// One who came before somebody in the line takes that one's place.
 		const isFull = this.#line.size >= mayWait && (mayWait === 0 || firstArrivalMs >= (this.#line.youngest?.firstArrivalMs ?? Infinity));
@@ -300,31 +252,10 @@ export class JoinQueue {
 		return maxWaitMs === 0 ? 0 : Math.max(1, Math.floor((perSecond * maxWaitMs) / 1000));
 	}
 
-	#hasRoomNow(): boolean {
-		let has = false;
-		this.#options.shards.forEachOpen((shard, places) => {
-			has ||= places > 0 && this.pace(shard).hasRoom;
-		});
-		return has;
-	}
-
-	#capacity(): { places: number; perSecond: number } {
-		let places = 0;
-		let perSecond = 0;
-		this.#options.shards.forEachOpen((shard, left) => {
-			if (left > 0) {
-				places += left;
-				perSecond += this.pace(shard).perSecond;
-			}
-		});
-		return { places, perSecond };
-	}
-
 	#wait({ roomId, onGone }: JoinRequest, firstArrivalMs: number): Promise<AdmittedJoin> {
 		const { promise, resolve, reject } = Promise.withResolvers<AdmittedJoin>();
 		const waiting: WaitingJoin = { roomId, firstArrivalMs, sinceMs: this.#clock.nowMs(), isOver: false, admit: resolve, refuse: reject };
 		this.#line.add(waiting);
-		this.#since.push(waiting);
 		onGone?.(() => {
 			if (!waiting.isOver) {
 				this.#line.leave(waiting);
@@ -349,7 +280,7 @@ export class JoinQueue {
 
 	#turnDown(waiting: WaitingJoin, reason: RefusalReason): void {
 		this.#line.leave(waiting);
-		waiting.refuse(new JoinRefusedError(this.#turnAway(reason, waiting.firstArrivalMs, this.#options.now())));
+		waiting.refuse(new JoinRefusedError(this.#refusals.turnAway(reason, waiting.firstArrivalMs, this.#options.now())));
 	}
 
 	/** Seats those who wait, in their order, as far as there is room now. */
@@ -367,33 +298,17 @@ export class JoinQueue {
 		}
 		// Nobody waits longer than was foreseen, whatever became of the pace.
 		const untilMs = nowMs - this.#options.maxWaitMs - WAIT_GRACE_MS;
-		for (let longest = this.#longest; longest && longest.sinceMs <= untilMs; longest = this.#longest) {
+		for (let longest = this.#line.longest; longest && longest.sinceMs <= untilMs; longest = this.#line.longest) {
 			this.#turnDown(longest, 'paced');
 		}
 		this.#wakeWhenDue(nowMs);
 	}
 
-	/** Who has waited longest. */
-	get #longest(): WaitingJoin | undefined {
-		while (this.#since[this.#sinceFront]?.isOver === true) {
-			this.#sinceFront++;
-		}
-		if (this.#sinceFront > 1_000 && this.#sinceFront * 2 > this.#since.length) {
-			this.#since = this.#since.slice(this.#sinceFront);
-			this.#sinceFront = 0;
-		}
-		return this.#since[this.#sinceFront];
-	}
-
 	#wakeWhenDue(nowMs: number): void {
 		let atMs = Infinity;
 		if (this.#line.size > 0) {
-			atMs = (this.#longest?.sinceMs ?? nowMs) + this.#options.maxWaitMs + WAIT_GRACE_MS;
-			this.#options.shards.forEachOpen((shard, places) => {
-				if (places > 0) {
-					atMs = Math.min(atMs, this.pace(shard).nextAtMs ?? Infinity);
-				}
-			});
+			const longestUntilMs = (this.#line.longest?.sinceMs ?? nowMs) + this.#options.maxWaitMs + WAIT_GRACE_MS;
+			atMs = Math.min(longestUntilMs, this.#pace.nextAtMs);
 		}
 		// A wake that comes too early does no harm, and most are never needed: it is not put off.
 		if (atMs >= this.#wakeAtMs) {
@@ -406,14 +321,5 @@ export class JoinQueue {
 			this.#cancelWake = undefined;
 			this.#serve();
 		}, Math.max(1, atMs - nowMs));
-	}
-
-	#fleet(): FleetPace {
-		const nowMs = this.#clock.nowMs();
-		if (this.#options.others && nowMs - this.#othersAtMs >= 250) {
-			this.#othersAtMs = nowMs;
-			this.#others = this.#options.others();
-		}
-		return this.#others;
 	}
 }

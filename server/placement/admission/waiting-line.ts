@@ -13,6 +13,9 @@ export interface Waiting {
 export class WaitingLine<T extends Waiting> {
 	#line: T[] = [];
 	#front = 0;
+	/** The same people in the order in which they began to wait. */
+	#since: T[] = [];
+	#sinceFront = 0;
 	#size = 0;
 
 	get size(): number {
@@ -30,6 +33,7 @@ export class WaitingLine<T extends Waiting> {
 		} else {
 			line.splice(place, 0, waiting);
 		}
+		this.#since.push(waiting);
 		this.#size++;
 	}
 
@@ -47,6 +51,18 @@ export class WaitingLine<T extends Waiting> {
 			this.#front = 0;
 		}
 		return this.#line[this.#front];
+	}
+
+	/** Who has waited longest. */
+	get longest(): T | undefined {
+		while (this.#since[this.#sinceFront]?.isOver === true) {
+			this.#sinceFront++;
+		}
+		if (this.#sinceFront > 1_000 && this.#sinceFront * 2 > this.#since.length) {
+			this.#since = this.#since.slice(this.#sinceFront);
+			this.#sinceFront = 0;
+		}
+		return this.#since[this.#sinceFront];
 	}
 
 	/** Who came last. */

@@ -1,8 +1,11 @@
-import { parseSessionId } from '../../../sfu/contract/session-id.ts';
-import { DomainError } from '../../../server/errors.ts';
+import type { DomainError } from '../../../server/errors.ts';
 import { JoinRefusedError } from '../../../server/placement/admission/join-refusal.ts';
 import { LISTEN_BACKOFF, PLACE_BACKOFF, retryDelayMs } from '../../../server/web/browser/sdk/backoff.ts';
-import { NODE_MS, type SimulatedNode } from './simulated-node.ts';
+import { Agenda } from './agenda.ts';
+import { Entrance, type ListenRequest, type Pages } from './entrance.ts';
+import { Hearing } from './hearing.ts';
+import { ASKING, CONNECTING, HEARING, NONE, PageStates, WAITING } from './page-states.ts';
+import type { SimulatedNode } from './simulated-node.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 export interface AudienceOptions {
@@ -30,12 +33,6 @@ export interface AudienceCounts {
 	failed: number;
 }
 
-/** 0: not there yet. */
-const ASKING = 1;
-const CONNECTING = 2;
-const HEARING = 3;
-const WAITING = 4;
-
 const ASK = 0;
 const REACH = 1;
 const HANDSHAKE = 2;
@@ -43,8 +40,6 @@ const HEAR = 3;
 const LOST = 4;
 const HLS = 5;
 const GIVE_UP = 6;
-/** What is due is one number: what, and for whom. */
-const KIND = 2 ** 22;
 
 /** As in server/web/browser/sdk: listen-attempts.ts, listen-connection.ts, listen-session.ts, stall-detector.ts. */
 const POST_TIMEOUT_MS = 10_000;
@@ -60,24 +55,17 @@ const NEVER_CONNECTED_MS = 15_000;
 const HLS_MS = [1_200, 3_200] as const;
 const HLS_COLD_MS = 1_500;
 const RTT_MS = [15, 140] as const;
-const ONE_WAY_WITHIN_MS = 1;
-/** A host that is gone refuses nobody: the node that passes a request on waits for a connection so long. */
-const CONNECT_PEER_MS = 1_000;
-const NONE = -1;
 
 /**
  * Listeners, each behaving as our page does: POST, 307, 503 with Retry-After and the page's own jitter, HLS meanwhile, a new
- * session when the old one falls silent. One entry in each of some arrays; no object lives as long as a listener does.
+ * session when the old one falls silent. No object lives as long as a listener does.
  */
-export class Audience {
+export class Audience implements Pages {
 	readonly size: number;
 	/** Since the last `takeCounts`. */
-	#counts: AudienceCounts = noCounts();
-	hearing = 0;
-	/** By HLS, and not otherwise. */
-	byHls = 0;
-	/** Came, and hears nothing. */
-	silent = 0;
+	#counts = noCounts();
+	/** Who hears what. */
+	readonly heard: Hearing;
 	/** Sessions whose client had gone before the answer came. */
 	abandoned = 0;
 	/** Whose sessions ended, for each thing that died. */
@@ -85,87 +73,33 @@ export class Audience {
 	readonly #options: AudienceOptions;
 	readonly #time: VirtualTime;
 	readonly #random: () => number;
-	readonly #agenda = new Map<number, number[]>();
+	readonly #agenda: Agenda;
+	readonly #entrance: Entrance;
 	#next = 0;
 	#firstHlsMs: number | undefined;
 
-	readonly #state: Uint8Array;
-	readonly #rttMs: Uint8Array;
-	readonly #failures: Uint8Array;
-	readonly #refusals: Uint8Array;
-	readonly #quickTries: Uint8Array;
-	readonly #serversFailed: Uint8Array;
-	/** Grows with each attempt: what belongs to an earlier one finds nobody. */
-	readonly #attempt: Uint16Array;
-	readonly #knowsOthers: Uint8Array;
-	/** Whose page's address it is. */
-	readonly #server: Int16Array;
-	/** Where the request is going, and the node that gave the ticket. */
-	readonly #asks: Int16Array;
-	readonly #sentBy: Int16Array;
-	readonly #seatNode: Int16Array;
-	readonly #seatShard: Int16Array;
-	readonly #seatRun: Uint8Array;
-	/** When what it waits for now is given up. */
-	readonly #deadlineMs: Int32Array;
-	readonly #arrivedMs: Int32Array;
-	/** First sound by any way, first sound by WebRTC, latest session's first sound. */
-	readonly #soundMs: Int32Array;
-	readonly #webrtcMs: Int32Array;
-	readonly #sinceMs: Int32Array;
-	readonly #lostMs: Int32Array;
-	readonly #hlsSinceMs: Int32Array;
-	readonly #hlsMs: Int32Array;
-	/** Who has a session that nobody hears: shard objects and when to take them off. */
-	readonly #placeMs: Int32Array;
-	/** Of those whose joins may be waiting: tells the server that the page has gone. */
-	readonly #gone = new Map<number, () => void>();
+	readonly #pages: PageStates;
 	readonly #seats: WeakMap<SimulatedNode, number> = new WeakMap();
 	#runs = 0;
 
 	constructor(options: AudienceOptions) {
-		const { arrivals, time, random } = options;
+		const { arrivals, time, random, nodes } = options;
 		const size = arrivals.length;
 		this.#options = options;
 		this.#time = time;
 		this.#random = random;
 		this.size = size;
-		this.#state = new Uint8Array(size);
-		this.#rttMs = new Uint8Array(size);
-		this.#failures = new Uint8Array(size);
-		this.#refusals = new Uint8Array(size);
-		this.#quickTries = new Uint8Array(size);
-		this.#serversFailed = new Uint8Array(size);
-		this.#attempt = new Uint16Array(size);
-		this.#knowsOthers = new Uint8Array(size);
-		const int16 = () => new Int16Array(size).fill(NONE);
-		const int32 = () => new Int32Array(size).fill(NONE);
-		this.#server = int16();
-		this.#asks = int16();
-		this.#sentBy = int16();
-		this.#seatNode = int16();
-		this.#seatShard = int16();
-		this.#seatRun = new Uint8Array(size);
-		this.#deadlineMs = int32();
-		this.#arrivedMs = int32();
-		this.#soundMs = int32();
-		this.#webrtcMs = int32();
-		this.#sinceMs = int32();
-		this.#lostMs = int32();
-		this.#hlsSinceMs = int32();
-		this.#placeMs = int32();
-		this.#hlsMs = new Int32Array(size);
+		this.heard = new Hearing(size);
+		this.#agenda = new Agenda(time, (kind, listener) => this.#work(kind, listener));
+		this.#entrance = new Entrance({ time, nodes, pages: this });
+		this.#pages = new PageStates(size);
 		if (size > 0) {
 			time.at(arrivals[0]!, this.#arrive);
 		}
 	}
 
-	get came(): number {
-		return this.#next;
-	}
-
 	takeCounts(): AudienceCounts {
-		const counts = this.#counts;
+		const counts = { ...this.#counts, handedOn: this.#entrance.takeHandedOn() };
 		this.#counts = noCounts();
 		return counts;
 	}
@@ -173,22 +107,19 @@ export class Audience {
 	/** All sessions there are gone: at once for the server, and for pages when they notice. @param shard undefined: of the whole node */
 	lose(node: SimulatedNode, shard?: number): void {
 		const run = this.#runOf(node);
-		const nowMs = this.#time.nowMs();
 		const lost: number[] = [];
 		for (let listener = 0; listener < this.size; listener++) {
-			const state = this.#state[listener];
-			const seated = (state === HEARING || state === CONNECTING) && this.#seatNode[listener] === node.index && this.#seatRun[listener] === run;
-			if (seated && (shard === undefined || this.#seatShard[listener] === shard)) {
+			const state = this.#pages.state[listener];
+			const seated = (state === HEARING || state === CONNECTING) && this.#pages.seatNode[listener] === node.index && this.#pages.seatRun[listener] === run;
+			if (seated && (shard === undefined || this.#pages.seatShard[listener] === shard)) {
 				lost.push(listener);
 				if (state === HEARING) {
-					this.hearing--;
-					this.silent++;
-					this.#lostMs[listener] = nowMs;
-					this.#state[listener] = WAITING;
-					this.#later(STALL_MS + this.#random() * (OBSERVE_MS + 60), LOST, listener);
+					this.heard.lost(listener);
+					this.#pages.state[listener] = WAITING;
+					this.#agenda.later(STALL_MS + this.#random() * (OBSERVE_MS + 60), LOST, listener);
 				}
 				// Who was only about to connect gives up by its deadline.
-				this.#seatNode[listener] = NONE;
+				this.#pages.seatNode[listener] = NONE;
 			}
 		}
 		this.losses.push(Int32Array.from(lost));
@@ -196,43 +127,7 @@ export class Audience {
 
 	/** Whether nobody is without sound, and nobody waits for a session. */
 	get settled(): boolean {
-		return this.#next === this.size && this.hearing === this.size;
-	}
-
-	/** ms from coming to the first sound (by any way, by WebRTC), of all who got so far; unsorted. */
-	waits(kind: 'sound' | 'webrtc'): Int32Array {
-		const heard = kind === 'sound' ? this.#soundMs : this.#webrtcMs;
-		return Int32Array.from(waitsOf(heard, this.#arrivedMs, this.#next));
-	}
-
-	/** When each first heard by WebRTC, in virtual ms; those who never did are left out. */
-	firstWebrtcMs(): Int32Array {
-		return this.#webrtcMs.filter((atMs) => atMs !== NONE);
-	}
-
-	/** When the last one first heard anything, and when by WebRTC; in virtual ms. */
-	lastMs(kind: 'sound' | 'webrtc'): number {
-		const heard = kind === 'sound' ? this.#soundMs : this.#webrtcMs;
-		return heard.reduce((last, atMs) => Math.max(last, atMs), 0);
-	}
-
-	/** Of these: when each heard by WebRTC again, in virtual ms; NaN for those who do not (yet). */
-	soundAgain(listeners: Int32Array, sinceMs: number): Float64Array {
-		return Float64Array.from(listeners, (listener) => (this.#state[listener] === HEARING && this.#sinceMs[listener]! >= sinceMs ? this.#sinceMs[listener]! - sinceMs : NaN));
-	}
-
-	/** How long each one heard HLS, in ms; those who never did are left out. */
-	hlsDurations(): Int32Array {
-		const nowMs = this.#time.nowMs();
-		const durations: number[] = [];
-		for (let listener = 0; listener < this.size; listener++) {
-			const sinceMs = this.#hlsSinceMs[listener]!;
-			const durationMs = this.#hlsMs[listener]! + (sinceMs >= 0 && nowMs > sinceMs ? nowMs - sinceMs : 0);
-			if (durationMs > 0) {
-				durations.push(durationMs);
-			}
-		}
-		return Int32Array.from(durations);
+		return this.#next === this.size && this.heard.byWebrtc === this.size;
 	}
 
 	readonly #arrive = (): void => {
@@ -241,10 +136,9 @@ export class Audience {
 		for (; this.#next < this.size && arrivals[this.#next]! <= nowMs; this.#next++) {
 			const listener = this.#next;
 			this.#counts.arrived++;
-			this.silent++;
-			this.#arrivedMs[listener] = nowMs;
-			this.#rttMs[listener] = RTT_MS[0] + this.#random() ** 2 * (RTT_MS[1] - RTT_MS[0]);
-			this.#server[listener] = this.#anyLiving();
+			this.heard.came(listener, nowMs);
+			this.#pages.rttMs[listener] = RTT_MS[0] + this.#random() ** 2 * (RTT_MS[1] - RTT_MS[0]);
+			this.#pages.server[listener] = this.#anyLiving();
 			this.#ask(listener);
 		}
 		if (this.#next < this.size) {
@@ -254,239 +148,136 @@ export class Audience {
 
 	#ask(listener: number): void {
 		const { oneEntry, ownAddresses } = this.#options;
-		this.#state[listener] = ASKING;
-		this.#attempt[listener]!++;
+		this.#pages.state[listener] = ASKING;
+		this.#pages.attempt[listener]!++;
 		this.#counts.posts++;
-		this.#sentBy[listener] = NONE;
-		this.#asks[listener] = oneEntry() ?? (ownAddresses ? this.#server[listener]! : this.#anyLiving());
-		const patient = this.#hlsSinceMs[listener]! >= 0 || this.#knowsOthers[listener] === 0;
-		const timeoutMs = patient ? POST_TIMEOUT_MS : Math.min(POST_TIMEOUT_MS, QUICK_POST_MS * 2 ** this.#quickTries[listener]!++);
+		this.#pages.sentBy[listener] = NONE;
+		this.#pages.asks[listener] = oneEntry() ?? (ownAddresses ? this.#pages.server[listener]! : this.#anyLiving());
+		const patient = this.heard.hasHls(listener) || this.#pages.knowsOthers[listener] === 0;
+		const timeoutMs = patient ? POST_TIMEOUT_MS : Math.min(POST_TIMEOUT_MS, QUICK_POST_MS * 2 ** this.#pages.quickTries[listener]!++);
 		this.#deadline(listener, timeoutMs);
 		// TCP and TLS, then the request.
-		this.#later(2.5 * this.#rttMs[listener]!, REACH, listener);
+		this.#agenda.later(2.5 * this.#pages.rttMs[listener]!, REACH, listener);
 	}
 
-	/** A request arrives at a node's door. */
 	#reach(listener: number): void {
-		const node = this.#options.nodes[this.#asks[listener]!];
-		// A host that is gone says nothing.
-		if (node?.alive) {
-			const attempt = this.#attempt[listener]!;
-			node.main.add(NODE_MS.refuse, () => this.#door(listener, attempt, node));
-		}
+		const placeMs = this.#pages.placeMs[listener]!;
+		const firstArrivalMs = placeMs === NONE ? undefined : this.#time.epochMs - this.#time.nowMs() + placeMs;
+		const request = { listener, attempt: this.#pages.attempt[listener]!, rttMs: this.#pages.rttMs[listener]!, firstArrivalMs };
+		this.#entrance.reach(request, this.#pages.asks[listener]!, this.#pages.sentBy[listener]!);
 	}
 
-	/** As server/http/routes/listen.ts. */
-	#door(listener: number, attempt: number, node: SimulatedNode): void {
-		if (attempt !== this.#attempt[listener]) {
-			// The page has given this request up, and its connection is closed.
-			return;
-		}
-		const sentBy = this.#sentBy[listener]!;
-		const place = this.#placeOf(listener);
-		const reason = node.foresee(place);
-		if (sentBy !== NONE) {
-			if (reason !== undefined) {
-				this.#answerRefusal(listener, attempt, node.refuse(reason, place));
-				return;
-			}
-			this.#seat(listener, attempt, node, `node-${sentBy}`, (answer) => answer());
-			return;
-		}
-		const seat = node.decide();
-		if (seat === 'here' && reason !== undefined) {
-			this.#answerRefusal(listener, attempt, node.refuse(reason, place));
-			return;
-		}
-		if (seat === 'here') {
-			this.#seat(listener, attempt, node, undefined, (answer) => answer());
-			return;
-		}
-		this.#counts.handedOn++;
-		const to = Number(seat.nodeId.slice('node-'.length));
-		if (seat.publicUrl !== undefined) {
-			node.main.add(NODE_MS.handOn - NODE_MS.refuse, () => {
-				if (attempt === this.#attempt[listener]) {
-					this.#asks[listener] = to;
-					this.#sentBy[listener] = node.index;
-					// Back to the page, and a new connection to the other node.
-					this.#later(3.5 * this.#rttMs[listener]!, REACH, listener);
-				}
-			});
-			return;
-		}
-		node.main.add(NODE_MS.forward / 2, () => this.#forward(listener, attempt, node, to));
+	isOpen({ listener, attempt }: ListenRequest): boolean {
+		return attempt === this.#pages.attempt[listener];
 	}
 
-	#forward(listener: number, attempt: number, node: SimulatedNode, to: number): void {
-		const { nodes } = this.#options;
-		const other = nodes[to]!;
-		if (!other.alive) {
-			this.#after(CONNECT_PEER_MS, () => {
-				if (node.alive) {
-					node.handOff.refused(other.nodeId);
-					this.#seat(listener, attempt, node, undefined, (answer) => answer());
-				}
-			});
-			return;
-		}
-		this.#after(ONE_WAY_WITHIN_MS, () =>
-			other.main.add(NODE_MS.refuse, () =>
-				this.#seat(listener, attempt, other, node.nodeId, (answer, error) => {
-					if (error?.status === 503) {
-						node.handOff.refused(other.nodeId);
-					}
-					this.#after(ONE_WAY_WITHIN_MS, () => node.main.add(NODE_MS.forward / 2, answer));
-				}),
-			),
-		);
+	sentOn({ listener, rttMs }: ListenRequest, to: number, by: number): void {
+		this.#pages.asks[listener] = to;
+		this.#pages.sentBy[listener] = by;
+		// Back to the page, and a new connection to the other node.
+		this.#agenda.later(3.5 * rttMs, REACH, listener);
 	}
 
-	/** @param back takes the answer to where the client's connection ends */
-	#seat(listener: number, attempt: number, node: SimulatedNode, from: string | undefined, back: (answer: () => void, error?: DomainError) => void): void {
-		if (!node.alive) {
-			return;
-		}
-		const onGone = (gone: () => void): void => void this.#gone.set(listener, gone);
-		node.listen(from, { firstArrivalMs: this.#placeOf(listener), onGone }).then(
-			({ sessionId }) => {
-				const shard = parseSessionId(sessionId)?.shardIndex ?? NONE;
-				node.main.add(NODE_MS.join - NODE_MS.refuse, () => back(() => this.#after(this.#rttMs[listener]! / 2, () => this.#answered(listener, attempt, node, shard))));
-			},
-			(error: unknown) => {
-				const problem = error instanceof DomainError ? error : new DomainError('internal_error', String(error));
-				if (node.alive) {
-					back(() => this.#after(this.#rttMs[listener]! / 2, () => this.#refused(listener, attempt, problem)), problem);
-				}
-			},
-		);
-	}
-
-	#answerRefusal(listener: number, attempt: number, problem: DomainError): void {
-		this.#after(this.#rttMs[listener]! / 2, () => this.#refused(listener, attempt, problem));
-	}
-
-	/** When it first asked, as the place that a refusal gave it says; in ms of the day. */
-	#placeOf(listener: number): number | undefined {
-		const placeMs = this.#placeMs[listener]!;
-		return placeMs === NONE ? undefined : this.#time.epochMs - this.#time.nowMs() + placeMs;
-	}
-
-	/** The answer is with the page. */
-	#answered(listener: number, attempt: number, node: SimulatedNode, shard: number): void {
+	answered(request: ListenRequest, node: SimulatedNode, shard: number): void {
+		const { listener } = request;
 		this.#counts.seated++;
-		this.#gone.delete(listener);
-		if (attempt !== this.#attempt[listener] || this.#state[listener] !== ASKING) {
+		if (!this.isOpen(request) || this.#pages.state[listener] !== ASKING) {
 			// Nobody is there any more to take the place.
 			this.abandoned++;
 			const taken = node.supervisor.simulated(shard);
-			this.#after(NEVER_CONNECTED_MS, () => (taken?.isGone === false ? taken.leave() : undefined));
+			this.#time.at(this.#time.nowMs() + NEVER_CONNECTED_MS, () => (taken?.isGone === false ? taken.leave() : undefined));
 			return;
 		}
-		this.#state[listener] = CONNECTING;
-		this.#seatNode[listener] = node.index;
-		this.#seatShard[listener] = shard;
-		this.#seatRun[listener] = this.#runOf(node);
-		this.#serversFailed[listener] = 0;
-		this.#knowsOthers[listener] = this.#options.ownAddresses ? 1 : 0;
+		this.#pages.state[listener] = CONNECTING;
+		this.#pages.seatNode[listener] = node.index;
+		this.#pages.seatShard[listener] = shard;
+		this.#pages.seatRun[listener] = this.#runOf(node);
+		this.#pages.serversFailed[listener] = 0;
+		this.#pages.knowsOthers[listener] = this.#options.ownAddresses ? 1 : 0;
 		this.#deadline(listener, CONNECT_TIMEOUT_MS);
-		this.#later(1.5 * this.#rttMs[listener]!, HANDSHAKE, listener);
+		this.#agenda.later(1.5 * this.#pages.rttMs[listener]!, HANDSHAKE, listener);
 	}
 
 	#handshake(listener: number): void {
-		const node = this.#options.nodes[this.#seatNode[listener]!];
-		if (!node?.alive || this.#seatRun[listener] !== this.#runOf(node)) {
+		const node = this.#options.nodes[this.#pages.seatNode[listener]!];
+		if (!node?.alive || this.#pages.seatRun[listener] !== this.#runOf(node)) {
 			return;
 		}
-		const attempt = this.#attempt[listener];
-		node.supervisor.simulated(this.#seatShard[listener]!)?.handshake(() => {
-			if (attempt === this.#attempt[listener] && this.#state[listener] === CONNECTING) {
-				this.#later(1.5 * this.#rttMs[listener]! + 60, HEAR, listener);
+		const attempt = this.#pages.attempt[listener];
+		node.supervisor.simulated(this.#pages.seatShard[listener]!)?.handshake(() => {
+			if (attempt === this.#pages.attempt[listener] && this.#pages.state[listener] === CONNECTING) {
+				this.#agenda.later(1.5 * this.#pages.rttMs[listener]! + 60, HEAR, listener);
 			}
 		});
 	}
 
 	#hear(listener: number): void {
-		if (this.#state[listener] !== CONNECTING || this.#seatNode[listener] === NONE) {
+		if (this.#pages.state[listener] !== CONNECTING || this.#pages.seatNode[listener] === NONE) {
 			return;
 		}
-		const nowMs = this.#time.nowMs();
-		this.#state[listener] = HEARING;
-		this.#deadlineMs[listener] = NONE;
-		this.#placeMs[listener] = NONE;
-		this.hearing++;
-		this.#refusals[listener] = 0;
-		this.#quickTries[listener] = 0;
-		this.#sinceMs[listener] = nowMs;
-		if (this.#soundMs[listener] === NONE) this.#soundMs[listener] = nowMs;
-		if (this.#webrtcMs[listener] === NONE) this.#webrtcMs[listener] = nowMs;
-		const hlsSinceMs = this.#hlsSinceMs[listener]!;
-		if (hlsSinceMs >= 0 && hlsSinceMs <= nowMs) {
-			this.byHls--;
-			this.#hlsMs[listener]! += nowMs - hlsSinceMs;
-		} else {
-			this.silent--;
-		}
-		this.#hlsSinceMs[listener] = NONE;
+		this.#pages.state[listener] = HEARING;
+		this.#pages.deadlineMs[listener] = NONE;
+		this.#pages.placeMs[listener] = NONE;
+		this.#pages.refusals[listener] = 0;
+		this.#pages.quickTries[listener] = 0;
+		this.heard.heard(listener, this.#time.nowMs());
 	}
 
 	/** What was heard is not heard any more, and the page has noticed. */
 	#lost(listener: number): void {
-		if (this.#state[listener] === WAITING) {
-			if (this.#time.nowMs() - this.#sinceMs[listener]! > STABLE_MS) {
-				this.#failures[listener] = 0;
+		if (this.#pages.state[listener] === WAITING) {
+			if (this.#time.nowMs() - this.heard.sinceMs(listener) > STABLE_MS) {
+				this.#pages.failures[listener] = 0;
 			}
-			this.#later(this.#delayMs(this.#failures[listener]!++), ASK, listener);
+			this.#agenda.later(this.#delayMs(this.#pages.failures[listener]!++), ASK, listener);
 		}
 	}
 
-	#refused(listener: number, attempt: number, problem: DomainError): void {
-		if (attempt !== this.#attempt[listener] || this.#state[listener] !== ASKING) {
+	refused({ listener }: ListenRequest, problem: DomainError): void {
+		if (this.#pages.state[listener] !== ASKING) {
 			return;
 		}
-		this.#state[listener] = WAITING;
-		this.#deadlineMs[listener] = NONE;
-		this.#gone.delete(listener);
+		this.#pages.state[listener] = WAITING;
+		this.#pages.deadlineMs[listener] = NONE;
 		const retryAfterMs = 1_000 * (problem.retryAfterSeconds ?? 0);
 		if (problem.code === 'no_capacity') {
 			this.#counts.refused++;
 			if (problem instanceof JoinRefusedError) {
-				this.#placeMs[listener] = problem.refusal.firstArrivalMs - (this.#time.epochMs - this.#time.nowMs());
+				this.#pages.placeMs[listener] = problem.refusal.firstArrivalMs - (this.#time.epochMs - this.#time.nowMs());
 			}
 			this.#openHls(listener);
-			this.#later(retryDelayMs(this.#refusals[listener]!++, this.#random, PLACE_BACKOFF, retryAfterMs), ASK, listener);
+			this.#agenda.later(retryDelayMs(this.#pages.refusals[listener]!++, this.#random, PLACE_BACKOFF, retryAfterMs), ASK, listener);
 		} else {
 			this.#counts.failed++;
-			this.#later(this.#delayMs(this.#elsewhere(listener), retryAfterMs), ASK, listener);
+			this.#agenda.later(this.#delayMs(this.#elsewhere(listener), retryAfterMs), ASK, listener);
 		}
 	}
 
 	/** Nothing came back in time, or media did not get through. */
 	#giveUp(listener: number): void {
-		const state = this.#state[listener];
-		if ((state !== ASKING && state !== CONNECTING) || this.#deadlineMs[listener] !== this.#time.nowMs()) {
+		const state = this.#pages.state[listener];
+		if ((state !== ASKING && state !== CONNECTING) || this.#pages.deadlineMs[listener] !== this.#time.nowMs()) {
 			return;
 		}
 		this.#counts.failed++;
-		this.#state[listener] = WAITING;
-		this.#seatNode[listener] = NONE;
+		this.#pages.state[listener] = WAITING;
+		this.#pages.seatNode[listener] = NONE;
 		// The next attempt is another one already.
-		this.#attempt[listener]!++;
-		this.#gone.get(listener)?.();
-		this.#gone.delete(listener);
-		this.#later(this.#delayMs(this.#elsewhere(listener)), ASK, listener);
+		this.#pages.attempt[listener]!++;
+		this.#entrance.leave(listener);
+		this.#agenda.later(this.#delayMs(this.#elsewhere(listener)), ASK, listener);
 	}
 
 	/** Goes on to the next server it knows. @returns how many attempts have failed everywhere */
 	#elsewhere(listener: number): number {
-		if (this.#knowsOthers[listener] === 1) {
-			this.#server[listener] = this.#anyOther(this.#server[listener]!);
-			if (++this.#serversFailed[listener]! < SERVERS_KNOWN) {
+		if (this.#pages.knowsOthers[listener] === 1) {
+			this.#pages.server[listener] = this.#anyOther(this.#pages.server[listener]!);
+			if (++this.#pages.serversFailed[listener]! < SERVERS_KNOWN) {
 				return 0;
 			}
-			this.#serversFailed[listener] = 0;
+			this.#pages.serversFailed[listener] = 0;
 		}
-		return this.#failures[listener]!++;
+		return this.#pages.failures[listener]!++;
 	}
 
 	#delayMs(attempt: number, retryAfterMs = 0): number {
@@ -494,25 +285,15 @@ export class Audience {
 	}
 
 	#openHls(listener: number): void {
-		if (!this.#options.overflow || this.#hlsSinceMs[listener] !== NONE) {
+		if (!this.#options.overflow || this.heard.hasHls(listener)) {
 			return;
 		}
 		const nowMs = this.#time.nowMs();
 		this.#firstHlsMs ??= nowMs;
 		const warmMs = Math.max(0, this.#firstHlsMs + HLS_COLD_MS - nowMs);
 		const atMs = Math.ceil(nowMs + warmMs + HLS_MS[0] + this.#random() * (HLS_MS[1] - HLS_MS[0]));
-		this.#hlsSinceMs[listener] = atMs;
-		this.#later(atMs - nowMs, HLS, listener);
-	}
-
-	#hls(listener: number): void {
-		const nowMs = this.#time.nowMs();
-		if (this.#hlsSinceMs[listener] !== nowMs) {
-			return;
-		}
-		this.byHls++;
-		this.silent--;
-		if (this.#soundMs[listener] === NONE) this.#soundMs[listener] = nowMs;
+		this.heard.hlsFrom(listener, atMs);
+		this.#agenda.later(atMs - nowMs, HLS, listener);
 	}
 
 	#anyLiving(): number {
@@ -542,65 +323,37 @@ export class Audience {
 	}
 
 	#deadline(listener: number, afterMs: number): void {
-		this.#deadlineMs[listener] = Math.ceil(this.#time.nowMs() + afterMs);
-		this.#later(afterMs, GIVE_UP, listener);
+		this.#pages.deadlineMs[listener] = Math.ceil(this.#time.nowMs() + afterMs);
+		this.#agenda.later(afterMs, GIVE_UP, listener);
 	}
 
-	#after(delayMs: number, then: () => void): void {
-		this.#time.at(this.#time.nowMs() + delayMs, then);
-	}
-
-	#later(delayMs: number, kind: number, listener: number): void {
-		const atMs = Math.ceil(this.#time.nowMs() + Math.max(1, delayMs));
-		const due = this.#agenda.get(atMs);
-		if (due) {
-			due.push(kind * KIND + listener);
-			return;
-		}
-		this.#agenda.set(atMs, [kind * KIND + listener]);
-		this.#time.at(atMs, () => this.#work(atMs));
-	}
-
-	#work(atMs: number): void {
-		const due = this.#agenda.get(atMs) ?? [];
-		this.#agenda.delete(atMs);
-		for (const entry of due) {
-			const listener = entry % KIND;
-			switch (Math.floor(entry / KIND)) {
-				case ASK:
-					if (this.#state[listener] === WAITING) this.#ask(listener);
-					break;
-				case REACH:
-					this.#reach(listener);
-					break;
-				case HANDSHAKE:
-					this.#handshake(listener);
-					break;
-				case HEAR:
-					this.#hear(listener);
-					break;
-				case LOST:
-					this.#lost(listener);
-					break;
-				case HLS:
-					this.#hls(listener);
-					break;
-				case GIVE_UP:
-					this.#giveUp(listener);
-					break;
-				default:
-					throw new Error('nothing else is ever due');
-			}
+	#work(kind: number, listener: number): void {
+		switch (kind) {
+			case ASK:
+				if (this.#pages.state[listener] === WAITING) this.#ask(listener);
+				break;
+			case REACH:
+				this.#reach(listener);
+				break;
+			case HANDSHAKE:
+				this.#handshake(listener);
+				break;
+			case HEAR:
+				this.#hear(listener);
+				break;
+			case LOST:
+				this.#lost(listener);
+				break;
+			case HLS:
+				this.heard.hlsPlays(listener, this.#time.nowMs());
+				break;
+			case GIVE_UP:
+				this.#giveUp(listener);
+				break;
+			default:
+				throw new Error('nothing else is ever due');
 		}
 	}
 }
 
-const noCounts = (): AudienceCounts => ({ arrived: 0, posts: 0, seated: 0, handedOn: 0, refused: 0, failed: 0 });
-
-function* waitsOf(heardMs: Int32Array, arrivedMs: Int32Array, count: number): Iterable<number> {
-	for (let listener = 0; listener < count; listener++) {
-		if (heardMs[listener] !== NONE) {
-			yield heardMs[listener]! - arrivedMs[listener]!;
-		}
-	}
-}
+const noCounts = () => ({ arrived: 0, posts: 0, seated: 0, refused: 0, failed: 0 });

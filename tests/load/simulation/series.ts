@@ -67,7 +67,8 @@ export class Recorder {
 		const { mean, max } = spreadOf(shards.map(({ listeners }) => listeners));
 		series.second.push(nowMs / 1_000 - this.#zeroSecond);
 		for (const name of ['arrived', 'posts', 'seated', 'handedOn', 'refused', 'failed'] as const) series[name].push(counts[name]);
-		for (const name of ['hearing', 'byHls', 'silent'] as const) series[name].push(audience[name]);
+		series.hearing.push(audience.heard.byWebrtc);
+		for (const name of ['byHls', 'silent'] as const) series[name].push(audience.heard[name]);
 		series.redisSent.push(sent - this.#before.sent);
 		series.redisExecuted.push(executed - this.#before.executed);
 		series.homeMessages.push(home === this.#before.home ? received - this.#before.received : 0);

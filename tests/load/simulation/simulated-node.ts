@@ -8,7 +8,8 @@ import { NodeRegistry, type OwnReport } from '../../../server/cluster/registry/n
 import { RedisHeartbeatStore } from '../../../server/cluster/registry/redis-heartbeat-store.ts';
 import type { Clock } from '../../../server/events/clock.ts';
 import { HandOff, type HandOffTarget } from '../../../server/placement/hand-off.ts';
-import { type AdmissionOptions, Programmes } from '../../../server/programme/programmes.ts';
+import type { AdmissionOptions } from '../../../server/programme/node-admission.ts';
+import { Programmes } from '../../../server/programme/programmes.ts';
 import { JoinRefusedError, type RefusalReason } from '../../../server/placement/admission/join-refusal.ts';
 import type { Arrival } from '../../../server/programme/room-media.ts';
 import type { Room } from '../../../server/rooms/room.ts';
@@ -111,7 +112,7 @@ export class SimulatedNode {
 			heartbeat: ({ report }, from) => view.onPeerHeartbeat(report, from),
 			takeHome: async ({ roomId }, from) => ({ epoch: await this.leases.takeHome(roomId, from) }),
 		};
-		// As `followCluster` in server/node-parts.ts.
+		// As server/assembly/follow-cluster.ts.
 		view.on('beat', () => linked.homesChanged());
 		view.on('nodeDown', (down) => linked.nodeDown(down));
 		this.leases.on('gained', () => this.programmes.homeGained(room));

@@ -123,15 +123,15 @@ class Simulation {
 	#afterSurge(): Surge {
 		const audience = this.#audience;
 		return {
-			waits: audience.waits('sound'),
-			webrtcWaits: audience.waits('webrtc'),
-			admittedMs: audience.firstWebrtcMs().map((atMs) => atMs - BEFORE_MS),
-			lastMs: audience.lastMs('sound') - BEFORE_MS,
-			lastWebrtcMs: audience.lastMs('webrtc') - BEFORE_MS,
-			hls: audience.hlsDurations(),
+			waits: audience.heard.waits('sound'),
+			webrtcWaits: audience.heard.waits('webrtc'),
+			admittedMs: audience.heard.firstWebrtcMs().map((atMs) => atMs - BEFORE_MS),
+			lastMs: audience.heard.lastMs('sound') - BEFORE_MS,
+			lastWebrtcMs: audience.heard.lastMs('webrtc') - BEFORE_MS,
+			hls: audience.heard.hlsDurations(this.#time.nowMs()),
 			maxOverMean: this.#maxOverMean(),
 			fullest: spreadOf(this.#fleet.loads().map(({ listeners }) => listeners)).max,
-			hasPlaces: audience.hearing === audience.size,
+			hasPlaces: audience.heard.byWebrtc === audience.size,
 		};
 	}
 
@@ -147,13 +147,13 @@ class Simulation {
 		const from = series.second.length;
 		const sinceMs = this.#time.nowMs();
 		progress(`${fault.name}: ${fault.what}`);
-		const hearing = audience.hearing;
-		const before = audience.byHls;
+		const hearing = audience.heard.byWebrtc;
+		const before = audience.heard.byHls;
 		let silentMs = 0;
 		let silentListeners = 0;
 		const lossesBefore = audience.losses.length;
 		await fault.happen({ fleet: this.#fleet, later: (delayMs, then) => this.#time.at(this.#time.nowMs() + delayMs, then) });
-		const isOver = () => this.#time.nowMs() - sinceMs >= fault.leastMs && audience.hearing >= hearing && audience.silent === 0 && audience.byHls <= before && this.#fleet.reach.unreached === 0;
+		const isOver = () => this.#time.nowMs() - sinceMs >= fault.leastMs && audience.heard.byWebrtc >= hearing && audience.heard.silent === 0 && audience.heard.byHls <= before && this.#fleet.reach.unreached === 0;
 		await this.#until(isOver, WAVE_PATIENCE_S, () => {
 			const { unreached } = this.#fleet.reach;
 			silentListeners = Math.max(silentListeners, unreached);
@@ -161,7 +161,7 @@ class Simulation {
 				silentMs = this.#time.nowMs() - sinceMs;
 			}
 		});
-		const again = audience.losses.slice(lossesBefore).flatMap((listeners) => [...audience.soundAgain(listeners, sinceMs)]);
+		const again = audience.losses.slice(lossesBefore).flatMap((listeners) => [...audience.heard.soundAgain(listeners, sinceMs)]);
 		const hearAgainSeconds = percentilesOf(again, 1_000);
 		return {
 			name: fault.name,
@@ -193,9 +193,9 @@ class Simulation {
 			withinSeconds,
 			seed,
 			entry: oneAddress ? 'one node, behind one address' : 'any node, each with an address of its own',
-			lost: audience.size - audience.hearing - audience.byHls,
+			lost: audience.size - audience.heard.byWebrtc - audience.heard.byHls,
 			overflowShare: rounded(surge.hls.length / listeners, 6),
-			overflowShareAtEnd: rounded(audience.byHls / listeners, 6),
+			overflowShareAtEnd: rounded(audience.heard.byHls / listeners, 6),
 			hlsSeconds: percentilesOf(surge.hls, 1_000),
 			maxOverMean: rounded(surge.maxOverMean, 4),
 			maxOverMeanAfterWaves: Math.max(1, ...waves.map(({ maxOverMeanAfter }) => maxOverMeanAfter)),
