@@ -339,6 +339,10 @@ export const ConfigSchema = Type.Object({
 			env: 'ROSTRUM_RECORDING_MAX_HOURS', default: 24, minimum: 1, maximum: 168,
 			description: 'A recording that nobody stops ends after so long.',
 		}),
+		reserveMb: Type.Integer({
+			env: 'ROSTRUM_RECORDING_RESERVE_MB', default: 256, minimum: 0, maximum: 1_000_000,
+			description: 'So much of the disk recordings leave free: when there is less they pause, and go on by themselves once there is room. Rooms, the audit log and webhooks write to the same disk.',
+		}),
 		storage: Type.Enum(['disk', 's3'], {
 			env: 'ROSTRUM_RECORDING_STORAGE', default: 'disk',
 			description: 'Where finished recordings are kept: in the data folder of the node that finished them, or in a bucket of an S3-compatible service. What is being recorded is on disk in any case.',

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { Compile } from 'typebox/compile';
 import type { ClusterView } from '../cluster/cluster-view.ts';
 import type { PeerHandlers, Peers } from '../cluster/peer-protocol.ts';
+import { ActSessions } from './act-sessions.ts';
 import { type AuditAct, AuditEntry, type AuditFilter } from './audit-entry.ts';
 import { AuditFiles } from './audit-files.ts';
 
@@ -44,6 +45,7 @@ const validator = Compile(AuditEntry);
 export class AuditLog {
 	readonly #options: AuditLogOptions;
 	readonly #files: AuditFiles;
+	readonly #sessions: ActSessions;
 	#waiting: { line: string; written: () => void }[] = [];
 	#writing: Promise<void> | undefined;
 	#lastMs = 0;
@@ -52,6 +54,7 @@ export class AuditLog {
 	#allowanceAtMs = 0;
 	#suppressed = 0;
 	#failed = false;
+	readonly #totals = { written: 0, lost: 0, suppressed: 0 };
 
 	/** Rejects when the folder cannot be used. */
 	static async open(options: AuditLogOptions): Promise<AuditLog> {
@@ -62,14 +65,21 @@ export class AuditLog {
 	private constructor(options: AuditLogOptions, files: AuditFiles) {
 		this.#options = options;
 		this.#files = files;
+		this.#sessions = new ActSessions(options.now);
 		this.#allowanceAtMs = options.now();
 	}
 
+	/** Entries since the start: on disk, lost since the disk failed, and refusals that came too fast to be written. */
+	get totals(): Readonly<Record<'written' | 'lost' | 'suppressed', number>> {
+		return this.#totals;
+	}
+
 	/**
-	 * Writes an entry; undefined writes nothing. Resolves when it is on disk. Never rejects: what was done was done, and a
+	 * Writes an entry, or for what is done over and over one for a stretch of it (see ActSessions); undefined writes nothing. Resolves when it is on disk. Never rejects: what was done was done, and a
 	 * full disk must not keep a host from muting somebody; that is said loudly in the program's log.
 	 */
-	record(act: AuditAct | undefined): Promise<void> {
+	record(done: AuditAct | undefined): Promise<void> {
+		const act = done && this.#sessions.admit(done);
 		if (act === undefined || !this.#admits(act)) return Promise.resolve();
 		const { promise, resolve } = Promise.withResolvers<void>();
 		this.#waiting.push({ line: JSON.stringify(this.#entry(act)), written: resolve });
@@ -144,6 +154,7 @@ export class AuditLog {
 		this.#allowanceAtMs = nowMs;
 		if (this.#allowance < 1) {
 			this.#suppressed++;
+			this.#totals.suppressed++;
 			return false;
 		}
 		this.#allowance--;
@@ -159,10 +170,12 @@ export class AuditLog {
 			try {
 				await this.#files.append(batch.map(({ line }) => line));
 				this.#failed = false;
+				this.#totals.written += batch.length;
 			} catch (err) {
 				const { log } = this.#options;
 				if (!this.#failed) log.error({ err, entries: batch.length }, 'the audit log cannot be written: acts go unrecorded; look after the disk');
 				this.#failed = true;
+				this.#totals.lost += batch.length;
 			}
 			for (const { written } of batch) written();
 		}

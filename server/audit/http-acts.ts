@@ -26,6 +26,7 @@ export const HTTP_ACTS: Readonly<Record<string, string | false>> = {
 	kickParticipant: 'participant.kick',
 	banParticipant: 'participant.ban',
 	inviteParticipant: 'participant.invite',
+	lowerParticipantHand: 'hand.lower',
 	promoteParticipant: 'participant.promote',
 	demoteParticipant: 'participant.demote',
 	banSubject: 'participant.ban',
@@ -34,6 +35,8 @@ export const HTTP_ACTS: Readonly<Record<string, string | false>> = {
 	startRecording: 'recording.start',
 	stopRecording: 'recording.stop',
 	deleteRecording: 'recording.remove',
+	// Line by line, for as long as the event lasts: one entry for a stretch of it, see ActSessions.
+	writeCaption: 'caption.write',
 	createWebhook: 'webhook.create',
 	changeWebhook: 'webhook.change',
 	removeWebhook: 'webhook.remove',
@@ -52,6 +55,4 @@ export const HTTP_ACTS: Readonly<Record<string, string | false>> = {
 	becomeGuest: false,
 	react: false,
 	reportProblem: false,
-	// Line by line, for as long as the event lasts; what was said is kept with its time.
-	writeCaption: false,
 };

@@ -1,4 +1,4 @@
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 /** What a folder lists is on disk from now on. */
@@ -11,17 +11,22 @@ export async function syncFolder(folder: string): Promise<void> {
 	}
 }
 
-/** All of it or nothing, whenever the power goes. */
+/** All of it or nothing, whenever the power goes or the disk is full. */
 export async function writeDurably(file: string, data: string | Uint8Array): Promise<void> {
 	const scratch = `${file}.new`;
-	const handle = await open(scratch, 'w', 0o600);
 	try {
-		await handle.writeFile(data);
-		await handle.sync();
-	} finally {
-		await handle.close();
+		const handle = await open(scratch, 'w', 0o600);
+		try {
+			await handle.writeFile(data);
+			await handle.sync();
+		} finally {
+			await handle.close();
+		}
+		await rename(scratch, file);
+	} catch (error) {
+		await rm(scratch, { force: true }).catch(() => undefined);
+		throw error;
 	}
-	await rename(scratch, file);
 	await syncFolder(path.dirname(file));
 }
 

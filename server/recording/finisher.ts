@@ -1,14 +1,17 @@
-import { rm, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../../config/schema.ts';
+import type { DiskSpace } from './disk-space.ts';
 import { writeDurably } from './durable.ts';
-import { mix } from './mix.ts';
+import { mix, mixBytes } from './mix.ts';
 import type { RecordingFolders } from './recording-folders.ts';
+import { isDiskProblem, type RecordingProblems } from './recording-problem.ts';
 import { CAPTIONS_FILE, CHAPTERS_FILE, CHAPTERS_VTT_FILE, REPLAY_FILES, type RecordingRecord } from './recording-record.ts';
 import type { RecordingShelf } from './recording-shelf.ts';
 import type { RecordingStorage } from './recording-storage.ts';
-import { timelineOf } from './timeline.ts';
+import { type PlacedPart, type Timeline, timelineOf } from './timeline.ts';
 import { captionsVtt, chaptersVtt } from './webvtt.ts';
 
 export interface FinisherOptions {
@@ -17,6 +20,8 @@ export interface FinisherOptions {
 	folders: RecordingFolders;
 	shelf: Pick<RecordingShelf, 'partsElsewhere' | 'fetchParts' | 'dropElsewhere'>;
 	storage: RecordingStorage | undefined;
+	space: Pick<DiskSpace, 'require'>;
+	problems: RecordingProblems;
 	/** Why nothing can be mixed here. */
 	whyNot: () => string | undefined;
 	onReady: (record: RecordingRecord) => void;
@@ -26,6 +31,8 @@ export interface FinisherOptions {
 
 const RETRY_MS = 10_000;
 const RETRY_MAX_MS = 600_000;
+/** Whether there is room again is asked quickly, and somebody who has just made some is waiting. */
+const RETRY_DISK_MS = 10_000;
 
 /** Makes replays of what was recorded, one at a time: fetches parts from other nodes, mixes, stores. Tried again until it is done, by the next start at the latest. */
 export class Finisher {
@@ -45,8 +52,13 @@ export class Finisher {
 	/** A recording that is `stopped` here, and is not at work already. */
 	finish(roomId: string, id: string): void {
 		const key = `${roomId}/${id}`;
-		const { whyNot, nowMs } = this.#options;
-		if (this.#abort.signal.aborted || whyNot() !== undefined || this.#waiting.has(key) || (this.#failed.get(key)?.retryAtMs ?? 0) > nowMs()) {
+		const { whyNot, nowMs, problems } = this.#options;
+		if (this.#abort.signal.aborted || this.#waiting.has(key) || (this.#failed.get(key)?.retryAtMs ?? 0) > nowMs()) {
+			return;
+		}
+		const reason = whyNot();
+		if (reason !== undefined) {
+			problems.begin(roomId, id, new Error(reason), 'no_ffmpeg');
 			return;
 		}
 		this.#waiting.add(key);
@@ -54,11 +66,13 @@ export class Finisher {
 			try {
 				await this.#finish(roomId, id);
 				this.#failed.delete(key);
+				problems.end(roomId, id);
 			} catch (error) {
 				if (!this.#abort.signal.aborted) {
 					const attempts = (this.#failed.get(key)?.attempts ?? 0) + 1;
-					const waitMs = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (attempts - 1));
+					const waitMs = isDiskProblem(error) ? RETRY_DISK_MS : Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (attempts - 1));
 					this.#failed.set(key, { attempts, retryAtMs: nowMs() + waitMs });
+					problems.begin(roomId, id, error, 'mix_failed');
 					this.#log.error({ err: error, room: roomId, recording: id, retryInMs: waitMs }, 'a recording could not be finished; it is tried again');
 				}
 			} finally {
@@ -94,22 +108,48 @@ export class Finisher {
 	}
 
 	async #finish(roomId: string, id: string): Promise<void> {
-		const { config, folders, storage, onReady } = this.#options;
+		const { folders, storage, onReady } = this.#options;
 		const begun = await folders.get(roomId, id);
 		if (begun?.state !== 'stopped') {
 			return;
 		}
 		const startedAt = performance.now();
 		const { missing, whole } = await this.#gather(begun);
-		const folder = folders.folder(roomId, id);
 		const timeline = timelineOf(await folders.parts(roomId, id));
 		if (timeline.durationMs === 0) {
 			await folders.put({ ...begun, missing, state: 'failed', failure: 'nothing was recorded' });
 			this.#log.warn({ room: roomId, recording: id }, 'of a recording there is nothing to hear');
 			return;
 		}
-		await mix({ ...config, folder, partFolder: (partId) => folders.partFolder(roomId, id, partId), title: begun.title, timeline, signal: this.#abort.signal });
+		const mixed = begun.mixedFrom === partsMark(timeline.parts) ? { ...begun, missing } : await this.#mix({ ...begun, missing }, timeline);
+		if ((await folders.get(roomId, id)) === undefined) {
+			return; // Deleted while it was mixed.
+		}
+		// Hours of mixing are not to be done again because a bucket is away. Meanwhile it can be heard from here.
+		await folders.put(mixed);
+		const { durationMs } = mixed;
+		const record: RecordingRecord = { ...mixed, state: 'ready' };
+		await storage?.store(record, folders.folder(roomId, id), this.#abort.signal);
+		if (storage && (await folders.get(roomId, id)) === undefined) {
+			await storage.remove(roomId, id); // Deleted while it was stored.
+			return;
+		}
+		await folders.put(record);
+		this.#log.info({ room: roomId, recording: id, durationMs, tookMs: Math.round(performance.now() - startedAt), missing }, 'a recording is ready');
+		if (missing.length === 0) {
+			await this.#tidy(record, whole);
+		}
+		onReady(record);
+	}
+
+	/** Makes its files. What it says of them is not on disk yet. */
+	async #mix(begun: RecordingRecord, timeline: Timeline): Promise<RecordingRecord> {
+		const { config, folders, space } = this.#options;
+		const { roomId, id, title } = begun;
+		const folder = folders.folder(roomId, id);
 		const { chapters, speakers, cues, durationMs } = timeline;
+		await space.require({ bytes: mixBytes(config, durationMs) });
+		await mix({ ...config, folder, partFolder: (partId) => folders.partFolder(roomId, id, partId), title, timeline, signal: this.#abort.signal });
 		await writeDurably(path.join(folder, CAPTIONS_FILE), captionsVtt(cues));
 		await writeDurably(path.join(folder, CHAPTERS_FILE), JSON.stringify({ durationMs, chapters }));
 		await writeDurably(path.join(folder, CHAPTERS_VTT_FILE), chaptersVtt(chapters));
@@ -118,17 +158,7 @@ export class Finisher {
 			files[name] = (await stat(path.join(folder, name))).size;
 		}
 		const { failure: _failure, ...rest } = begun;
-		const record: RecordingRecord = { ...rest, state: 'ready', durationMs, files, captions: cues.length > 0, speakers, chapters, missing };
-		if ((await folders.get(roomId, id)) === undefined) {
-			return; // Deleted while it was mixed.
-		}
-		await storage?.store(record, folder);
-		await folders.put(record);
-		this.#log.info({ room: roomId, recording: id, durationMs, tookMs: Math.round(performance.now() - startedAt), missing }, 'a recording is ready');
-		if (missing.length === 0) {
-			await this.#tidy(record, whole);
-		}
-		onReady(record);
+		return { ...rest, durationMs, files, captions: cues.length > 0, speakers, chapters, mixedFrom: partsMark(timeline.parts) };
 	}
 
 	/** What it was made of is not needed any more. */
@@ -138,9 +168,6 @@ export class Finisher {
 			await folders.remove(roomId, id);
 		} else {
 			await folders.removeParts(roomId, id);
-			for (const name of ['mix.ffconcat', 'mix.ffmetadata']) {
-				await rm(path.join(folders.folder(roomId, id), name), { force: true });
-			}
 		}
 		for (const nodeId of whole) {
 			await shelf.dropElsewhere(nodeId, roomId, id).catch((error: unknown) => this.#log.info({ err: error, peer: nodeId }, 'parts of a recording stay on another node for now'));
@@ -161,9 +188,18 @@ export class Finisher {
 				await shelf.fetchParts(nodeId, roomId, id, answer.parts);
 				whole.push(nodeId);
 			} catch (error) {
+				if (isDiskProblem(error)) {
+					throw error; // Not that node's fault: what it has is not missing, there is no place for it.
+				}
 				this.#log.warn({ err: error, peer: nodeId, room: roomId, recording: id }, 'parts of a recording could not be fetched');
 			}
 		}
 		return { whole, missing: others.filter((nodeId) => !whole.includes(nodeId) && !fetched.includes(nodeId)) };
 	}
+}
+
+/** Changes with the parts that a recording is made of. */
+function partsMark(parts: readonly PlacedPart[]): string {
+	const text = parts.map(({ part: { id, durationMs } }) => `${id} ${durationMs}`).join('\n');
+	return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }

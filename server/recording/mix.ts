@@ -1,9 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import path from 'node:path';
 import { publish, writeDurably } from './durable.ts';
 import { AAC_FILE, type Chapter, OPUS_FILE } from './recording-record.ts';
 import { VOICES_FILE } from './recording-folders.ts';
+import { RecordingError } from './recording-problem.ts';
 import type { Timeline } from './timeline.ts';
 
 export interface MixOptions {
@@ -23,6 +25,8 @@ const CHECK_TIMEOUT_MS = 10_000;
 /** Nobody waits for it; whoever listens or speaks comes first. */
 const NICENESS = 15;
 const MAX_STDERR_CHARACTERS = 2_000;
+/** An encoder begins a frame early and ends with a whole one. */
+const MAX_OFF_MS = 500;
 
 /** Why this ffmpeg cannot mix recordings, for people; undefined when it can. Never rejects. */
 export async function whyNoMix(ffmpegPath: string): Promise<string | undefined> {
@@ -35,18 +39,38 @@ export async function whyNoMix(ffmpegPath: string): Promise<string | undefined> 
 	return lacking.length === 0 ? undefined : `${ffmpegPath} has no encoder ${lacking.join(', ')}`;
 }
 
+/** Names of what the mixer needs beside the parts, and of what is not whole yet; none of it is kept. */
+export const MIX_SCRATCH = { list: 'mix.ffconcat', chapters: 'mix.ffmetadata', opus: 'mix.opus', aac: 'mix.m4a' } as const;
+
+/** How much a mix takes on disk at most: what the encoders were asked for, and what the containers, chapters and captions add. */
+export function mixBytes({ opusKbps, aacKbps }: Pick<MixOptions, 'opusKbps' | 'aacKbps'>, durationMs: number): number {
+	return Math.ceil(durationMs * ((opusKbps + aacKbps) / 8) * 1.1) + 256 * 1024;
+}
+
 /**
  * Mixes the voices of all parts into `audio.opus` and `audio.m4a`. Whole parts stand where the timeline has them; what a crash cut off is
- * silence. Rejects when ffmpeg fails or is stopped; then there is nothing new.
+ * silence. Rejects with RecordingError when ffmpeg fails or is stopped; then there is nothing new.
  */
 export async function mix(options: MixOptions): Promise<void> {
+	const { folder } = options;
+	try {
+		await mixInto(options);
+	} finally {
+		// Half a mix may be what fills the disk.
+		for (const name of Object.values(MIX_SCRATCH)) {
+			await rm(path.join(folder, name), { force: true });
+		}
+	}
+}
+
+async function mixInto(options: MixOptions): Promise<void> {
 	const { ffmpegPath, opusKbps, aacKbps, folder, partFolder, title, timeline, signal } = options;
-	const list = path.join(folder, 'mix.ffconcat');
-	const chapters = path.join(folder, 'mix.ffmetadata');
+	const list = path.join(folder, MIX_SCRATCH.list);
+	const chapters = path.join(folder, MIX_SCRATCH.chapters);
 	await writeDurably(list, concatList(timeline, (partId) => path.relative(folder, path.join(partFolder(partId), VOICES_FILE))));
 	await writeDurably(chapters, metadata(title, timeline.chapters));
 	const voices = await voicesIn(options);
-	const outputs = { opus: path.join(folder, 'mix.opus'), aac: path.join(folder, 'mix.m4a') };
+	const outputs = { opus: path.join(folder, MIX_SCRATCH.opus), aac: path.join(folder, MIX_SCRATCH.aac) };
 	await run(
 		ffmpegPath,
 		[
@@ -59,6 +83,13 @@ export async function mix(options: MixOptions): Promise<void> {
 		folder,
 		signal,
 	);
+	// The parts go once there is a mix: it had better be whole.
+	for (const output of Object.values(outputs)) {
+		const lengthMs = await lengthOf(ffmpegPath, output);
+		if (lengthMs === undefined || Math.abs(lengthMs - timeline.durationMs) > MAX_OFF_MS) {
+			throw new RecordingError('mix_failed', `a mix of ${timeline.durationMs} ms came out as one of ${lengthMs ?? 'unknown'} ms`, { word: 'cut_short' });
+		}
+	}
 	await publish(outputs.opus, path.join(folder, OPUS_FILE));
 	await publish(outputs.aac, path.join(folder, AAC_FILE));
 }
@@ -94,9 +125,16 @@ async function voicesIn({ ffmpegPath, partFolder, timeline }: MixOptions): Promi
 	const said = await ask(ffmpegPath, ['-nostdin', '-hide_banner', '-i', path.join(partFolder(first.part.id), VOICES_FILE)], true);
 	const voices = typeof said === 'string' ? said.match(/^ +Stream #0:\d+.*Audio: opus/gm)?.length : undefined;
 	if (voices === undefined) {
-		throw new Error('the first part cannot be read');
+		throw new RecordingError('mix_failed', 'the first part cannot be read');
 	}
 	return voices;
+}
+
+/** Of a file, as its container says; undefined when it does not. */
+async function lengthOf(ffmpegPath: string, file: string): Promise<number | undefined> {
+	const said = await ask(ffmpegPath, ['-nostdin', '-hide_banner', '-i', file], true);
+	const [, hours, minutes, seconds] = (typeof said === 'string' && /^ +Duration: (\d+):(\d\d):(\d\d\.\d+)/m.exec(said)) || [];
+	return seconds === undefined ? undefined : (Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds)) * 1_000;
 }
 
 function run(ffmpegPath: string, args: string[], cwd: string, signal: AbortSignal): Promise<void> {
@@ -111,7 +149,16 @@ function run(ffmpegPath: string, args: string[], cwd: string, signal: AbortSigna
 		let stderr = '';
 		child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString('utf8')).slice(-MAX_STDERR_CHARACTERS)));
 		child.once('error', reject);
-		child.once('close', (code, killed) => (code === 0 ? resolve() : reject(new Error(`ffmpeg ended with ${code ?? killed}: ${stderr.trim()}`))));
+		child.once('close', (code, killed) => {
+			const said = `ffmpeg ended with ${code ?? killed}: ${stderr.trim()}`;
+			if (/No space left on device|Disk quota exceeded/.test(stderr)) {
+				reject(new RecordingError('disk_full', said, { word: 'ENOSPC' })); // Of the last bytes it says so, and ends with 0.
+			} else if (code === 0) {
+				resolve();
+			} else {
+				reject(new RecordingError('mix_failed', said, { word: String(code ?? killed) }));
+			}
+		});
 		try {
 			if (child.pid !== undefined) {
 				setPriority(child.pid, NICENESS);

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder } from './durable.ts';
 import type { PartLogLine } from './part-log.ts';
@@ -9,26 +9,38 @@ const MAX_WAITING = 300;
 
 /** Writes one part of a recording. What `append` was given is on disk when the promise resolves: the sound first, then that it is there. */
 export class PartWriter {
+	readonly #folder: string;
 	readonly #voices: FileHandle;
 	readonly #log: FileHandle;
+	#hasSound = false;
 	#last: Promise<void> = Promise.resolve();
 	#waiting = 0;
 	#failed: Error | undefined;
 	#closed: Promise<void> | undefined;
 
-	/** @param startMs of the epoch. Rejects when the folder cannot be written. */
+	/** @param startMs of the epoch. Rejects when the folder cannot be written; then it is not there. */
 	static async create(folder: string, startMs: number): Promise<PartWriter> {
-		await mkdir(folder, { recursive: true, mode: 0o700 });
-		const voices = await open(path.join(folder, VOICES_FILE), 'ax', 0o600);
-		const log = await open(path.join(folder, LOG_FILE), 'ax', 0o600);
-		const writer = new PartWriter(voices, log);
-		await writer.append(undefined, { startMs });
-		await syncFolder(folder);
-		await syncFolder(path.dirname(folder));
-		return writer;
+		const handles: FileHandle[] = [];
+		try {
+			await mkdir(folder, { recursive: true, mode: 0o700 });
+			const voices = await open(path.join(folder, VOICES_FILE), 'ax', 0o600);
+			handles.push(voices);
+			const log = await open(path.join(folder, LOG_FILE), 'ax', 0o600);
+			handles.push(log);
+			const writer = new PartWriter(folder, voices, log);
+			await writer.append(undefined, { startMs });
+			await syncFolder(folder);
+			await syncFolder(path.dirname(folder));
+			return writer;
+		} catch (error) {
+			await Promise.allSettled(handles.map((handle) => handle.close()));
+			await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+			throw error;
+		}
 	}
 
-	private constructor(voices: FileHandle, log: FileHandle) {
+	private constructor(folder: string, voices: FileHandle, log: FileHandle) {
+		this.#folder = folder;
 		this.#voices = voices;
 		this.#log = log;
 	}
@@ -43,11 +55,14 @@ export class PartWriter {
 		return written;
 	}
 
-	/** After everything that waits. Idempotent. */
+	/** After everything that waits. A part without any sound leaves nothing behind: on a disk that fails there would be one for each attempt. Idempotent. */
 	close(): Promise<void> {
 		return (this.#closed ??= this.#last.then(async () => {
 			await this.#voices.close();
 			await this.#log.close();
+			if (!this.#hasSound) {
+				await rm(this.#folder, { recursive: true, force: true });
+			}
 		}));
 	}
 
@@ -62,6 +77,7 @@ export class PartWriter {
 			}
 			await this.#log.appendFile(`${JSON.stringify(line)}\n`);
 			await this.#log.datasync();
+			this.#hasSound ||= data !== undefined;
 		} catch (error) {
 			this.#failed = error instanceof Error ? error : new Error('writing failed', { cause: error });
 			throw this.#failed;

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { RoomId } from '../rooms/room.ts';
+import { RecordingProblem } from './recording-problem.ts';
 
 const Count = Type.Integer({ minimum: 0 });
 
@@ -40,8 +41,12 @@ export const RecordingRecord = Type.Object({
 	captions: Type.Boolean(),
 	speakers: Type.Array(SpeakerTimeline),
 	chapters: Type.Array(Chapter),
+	/** Of which parts its files are made: see `partsMark`. */
+	mixedFrom: Type.Optional(Type.String()),
 	/** Why it failed. */
 	failure: Type.Optional(Type.String()),
+	/** What hinders it at present; never on disk. */
+	problem: Type.Optional(RecordingProblem),
 });
 export type RecordingRecord = Static<typeof RecordingRecord>;
 

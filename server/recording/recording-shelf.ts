@@ -1,4 +1,4 @@
-import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { ClusterView } from '../cluster/cluster-view.ts';
@@ -9,6 +9,8 @@ import type { RecordingStorage } from './recording-storage.ts';
 
 export interface RecordingShelfOptions {
 	folders: RecordingFolders;
+	/** Of a room, on this node, with what hinders them. */
+	records: (roomId: string) => Promise<RecordingRecord[]>;
 	/** Undefined: finished recordings stay on the disks of the nodes that finished them. */
 	storage: RecordingStorage | undefined;
 	view: Pick<ClusterView, 'nodeId' | 'nodes'>;
@@ -22,6 +24,14 @@ export interface RecordingShelfOptions {
 export interface FoundRecording {
 	record: RecordingRecord;
 	at: 'disk' | 'storage' | { nodeId: string };
+}
+
+/** What could be found. */
+export interface FoundRecordings {
+	/** The latest first. */
+	found: FoundRecording[];
+	/** The storage did not answer: there may be more. */
+	partial: boolean;
 }
 
 const ASK_TIMEOUT_MS = 1_500;
@@ -38,30 +48,26 @@ export class RecordingShelf {
 		this.#options = options;
 	}
 
-	/** Of a room, the latest first. Nodes that do not answer are left out. Rejects when the storage fails. */
-	async list(room: { id: string; createdAt: string }): Promise<FoundRecording[]> {
-		const { folders, storage } = this.#options;
-		const [here, stored, elsewhere] = await Promise.all([
-			folders.list(room.id),
-			storage?.list({ roomId: room.id }) ?? [],
-			this.#askAll('listRecordings', { roomId: room.id }),
+	/** Of a room. Nodes that do not answer are left out. Rejects when the storage fails and nothing is found elsewhere. */
+	async list(room: { id: string; createdAt: string }): Promise<FoundRecordings> {
+		const { storage, log } = this.#options;
+		const [near, stored] = await Promise.all([
+			this.#listNodes(room),
+			(storage?.list({ roomId: room.id }) ?? Promise.resolve([])).catch((error: unknown) => {
+				log.warn({ err: error, room: room.id }, 'the bucket of recordings does not answer');
+				return error instanceof Error ? error : new Error('the bucket does not answer', { cause: error });
+			}),
 		]);
-		const found: FoundRecording[] = [
-			...stored.map((record): FoundRecording => ({ record, at: 'storage' })),
-			...here.map((record): FoundRecording => ({ record, at: 'disk' })),
-			...elsewhere.flatMap(({ nodeId, answer }) => answer.recordings.map((record): FoundRecording => ({ record, at: { nodeId } }))),
-		].filter(({ record }) => record.roomCreatedAt === room.createdAt);
-		const best = new Map<string, FoundRecording>();
-		for (const each of found) {
-			const known = best.get(each.record.id);
-			if (!known || isBetter(each.record, known.record)) {
-				best.set(each.record.id, each);
+		if (stored instanceof Error) {
+			if (near.length === 0) {
+				throw stored;
 			}
+			return { found: near, partial: true };
 		}
-		return [...best.values()].toSorted((a, b) => (a.record.startedAt < b.record.startedAt ? 1 : -1));
+		return { found: bestOf(room, [...stored.map((record): FoundRecording => ({ record, at: 'storage' })), ...near]), partial: false };
 	}
 
-	/** From the nearest place where it is ready; undefined when there is none. */
+	/** From the nearest place where it is ready; undefined when there is none. Rejects when the storage fails and no node has it. */
 	async find(room: { id: string; createdAt: string }, id: string): Promise<FoundRecording | undefined> {
 		const { folders, storage } = this.#options;
 		const own = (record: RecordingRecord | undefined): record is RecordingRecord => record?.roomCreatedAt === room.createdAt;
@@ -69,11 +75,16 @@ export class RecordingShelf {
 		if (own(here) && here.state === 'ready' && !storage) {
 			return { record: here, at: 'disk' };
 		}
-		const stored = await storage?.get(room.id, id);
-		if (own(stored)) {
+		const stored = await storage?.get(room.id, id).catch((error: unknown) => ({ away: error }));
+		const away = stored !== undefined && 'away' in stored;
+		if (!away && own(stored)) {
 			return { record: stored, at: 'storage' };
 		}
-		return (await this.list(room)).find(({ record }) => record.id === id);
+		const near = (await this.#listNodes(room)).find(({ record }) => record.id === id);
+		if (away && !near) {
+			throw stored.away;
+		}
+		return near;
 	}
 
 	/** Everywhere. Whether there was one. */
@@ -108,6 +119,9 @@ export class RecordingShelf {
 						offset += bytes.length;
 					}
 					await handle.sync();
+				} catch (error) {
+					await rm(path.join(folder, `${file}.new`), { force: true });
+					throw error;
 				} finally {
 					await handle.close();
 				}
@@ -123,7 +137,7 @@ export class RecordingShelf {
 
 	/** What other nodes may ask. */
 	readonly handlers: Pick<PeerHandlers, 'listRecordings' | 'recordingParts' | 'readRecordingPart' | 'removeRecording'> = {
-		listRecordings: async ({ roomId }) => ({ recordings: await this.#options.folders.list(roomId) }),
+		listRecordings: async ({ roomId }) => ({ recordings: await this.#options.records(roomId) }),
 		recordingParts: async ({ roomId, id }) => {
 			const { folders } = this.#options;
 			const record = await folders.get(roomId, id);
@@ -147,6 +161,15 @@ export class RecordingShelf {
 		removeRecording: async ({ roomId, id }) => ({ removed: await this.#options.folders.remove(roomId, id) }),
 	};
 
+	/** Of a room, on this node's disk and those of others, the latest first. */
+	async #listNodes(room: { id: string; createdAt: string }): Promise<FoundRecording[]> {
+		const [here, elsewhere] = await Promise.all([this.#options.records(room.id), this.#askAll('listRecordings', { roomId: room.id })]);
+		return bestOf(room, [
+			...here.map((record): FoundRecording => ({ record, at: 'disk' })),
+			...elsewhere.flatMap(({ nodeId, answer }) => answer.recordings.map((record): FoundRecording => ({ record, at: { nodeId } }))),
+		]);
+	}
+
 	async #askAll<N extends PeerRequestName>(name: N, params: PeerParams<N>): Promise<{ nodeId: string; answer: PeerResult<N> }[]> {
 		const { view, peers, log } = this.#options;
 		const others = view.nodes().filter(({ nodeId }) => nodeId !== view.nodeId);
@@ -162,6 +185,18 @@ export class RecordingShelf {
 		);
 		return answers.filter((answer) => answer !== undefined);
 	}
+}
+
+/** Each recording of a room once, the latest first. */
+function bestOf(room: { createdAt: string }, all: readonly FoundRecording[]): FoundRecording[] {
+	const best = new Map<string, FoundRecording>();
+	for (const each of all) {
+		const known = best.get(each.record.id);
+		if (each.record.roomCreatedAt === room.createdAt && (!known || isBetter(each.record, known.record))) {
+			best.set(each.record.id, each);
+		}
+	}
+	return [...best.values()].toSorted((a, b) => (a.record.startedAt < b.record.startedAt ? 1 : -1));
 }
 
 function isBetter(a: RecordingRecord, b: RecordingRecord): boolean {

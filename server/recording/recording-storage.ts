@@ -18,10 +18,10 @@ export interface FileRequest {
 	ifNoneMatch?: string;
 }
 
-/** Where finished recordings are kept that are not on the node's own disk. */
+/** Where finished recordings are kept that are not on the node's own disk. Every method rejects within minutes when the storage does not answer. */
 export interface RecordingStorage {
-	/** Copies the record's files out of the folder; then, and not before, it is listed. Of an earlier one of the same id nothing is left. */
-	store(record: RecordingRecord, folder: string): Promise<void>;
+	/** Copies the record's files out of the folder; then, and not before, it is listed. Of an earlier one of the same id nothing is left. Rejects with RecordingError `storage_unavailable`. */
+	store(record: RecordingRecord, folder: string, signal: AbortSignal): Promise<void>;
 	/** Of one room, or all that were stored before a moment. */
 	list(which: { roomId: string } | { storedBefore: Date }): Promise<RecordingRecord[]>;
 	get(roomId: string, id: string): Promise<RecordingRecord | undefined>;

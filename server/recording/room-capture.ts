@@ -4,6 +4,7 @@ import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { TapMedia } from '../overflow/home-source.ts';
 import type { CaptionLine } from './part-log.ts';
 import { PartWriter } from './part-writer.ts';
+import { isDiskProblem } from './recording-problem.ts';
 
 export interface RoomCaptureOptions {
 	roomId: string;
@@ -21,6 +22,14 @@ export interface RoomCaptureOptions {
 	now: () => number;
 	/** A fresh id. */
 	newId: () => string;
+	/** Asked before each part, and each second while one is written. Rejects when nothing is to be written. @param resuming after something failed */
+	room: (resuming: boolean) => Promise<void>;
+	/** Asked before each part: there is a record of what is about to be recorded. Rejects when that cannot be written. */
+	record: () => Promise<void>;
+	/** Nothing is recorded at present, and why; told again with each attempt. */
+	onHindered: (error: unknown) => void;
+	/** What was said until a moment ago is on disk. */
+	onWritten: () => void;
 	log: Logger;
 }
 
@@ -42,10 +51,12 @@ const RETRY_MAX_MS = 3_000;
 const SILENT_MS = 4_000;
 /** The last chunk of a shard that is well comes sooner. */
 const FLUSH_TIMEOUT_MS = 2_000;
+/** A shard that died has a successor within this; nobody needs to hear of it. */
+const PATIENCE_MS = 10_000;
 
 /**
- * Records a room at its home: takes the voices from one of the node's listener shards and writes them to disk. When the shard dies, or the
- * disk fails for a moment, another part begins.
+ * Records a room at its home: takes the voices from one of the node's listener shards and writes them to disk. When the shard dies, another
+ * part begins; when the disk is full or fails, one begins as soon as it is not any more.
  */
 export class RoomCapture {
 	readonly #options: RoomCaptureOptions;
@@ -56,6 +67,10 @@ export class RoomCapture {
 	#tap: Tap | undefined;
 	#opening: Promise<void> | undefined;
 	#failures = 0;
+	/** Since when nothing is recorded. */
+	#hinderedAtMs: number | undefined;
+	/** The disk was why. */
+	#waitsForDisk = false;
 	#retryAtMs = -Infinity;
 	#closed: Promise<void> | undefined;
 
@@ -80,15 +95,7 @@ export class RoomCapture {
 	async #close(): Promise<void> {
 		this.#detach();
 		await this.#opening;
-		const tap = this.#tap;
-		if (tap) {
-			const { roomId, supervisor } = this.#options;
-			// The events before its answer have been told when it is there.
-			const flushed = supervisor.shard(tap.shard)?.request('recording.close', { roomId, streamId: tap.streamId });
-			await Promise.race([flushed?.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, FLUSH_TIMEOUT_MS).unref())]);
-			this.#note(tap);
-			this.#dropTap();
-		}
+		await this.#flush();
 		this.#options.supervisor.off('shardEvent', this.#onShardEvent);
 		await Promise.all(this.#ending);
 	}
@@ -104,6 +111,7 @@ export class RoomCapture {
 		if (this.#tap && nowMs - this.#tap.aliveAtMs > SILENT_MS) {
 			this.#log.warn({ shard: this.#tap.shard }, 'a recording brings nothing; going on with another tap');
 			this.#dropTap();
+			this.#hinderedAtMs ??= nowMs;
 		}
 		if (this.#tap) {
 			this.#note(this.#tap);
@@ -114,14 +122,16 @@ export class RoomCapture {
 	}
 
 	async #open(): Promise<void> {
-		const { roomId, media, supervisor, partFolder, nodeId, now, newId } = this.#options;
+		const { roomId, media, supervisor, partFolder, nodeId, now, newId, room, record } = this.#options;
 		try {
 			const index = await media.openTap(roomId, this.#tap?.shard);
 			const shard = supervisor.shard(index);
+			await room(this.#waitsForDisk);
 			if (this.#closed || !shard || this.#tap?.shard === index) {
 				return;
 			}
 			await this.#flush();
+			await record();
 			const startMs = now();
 			const streamId = newId();
 			const part = PartWriter.create(partFolder(`${startMs.toString(36)}-${nodeId}`), startMs);
@@ -130,22 +140,40 @@ export class RoomCapture {
 			await Promise.all([part, shard.request('recording.open', { roomId, streamId, fromMs: startMs })]);
 			this.#log.info({ shard: index }, 'a part of a recording begins');
 		} catch (error) {
-			if (this.#failures === 0) {
-				this.#log.warn({ err: error }, 'a room cannot be recorded right now; trying on');
-			}
-			this.#dropTap();
-			this.#again();
+			await this.#flush();
+			this.#hindered(error);
 		}
 	}
 
-	/** Before another shard takes the tap's place. */
+	/** The tap ends with all that came until now. */
 	async #flush(): Promise<void> {
 		const tap = this.#tap;
 		if (tap) {
 			const { roomId, supervisor } = this.#options;
-			await supervisor.shard(tap.shard)?.request('recording.close', { roomId, streamId: tap.streamId }).catch(() => undefined);
-			this.#dropTap();
+			// The events before its answer have been told when it is there.
+			const flushed = supervisor.shard(tap.shard)?.request('recording.close', { roomId, streamId: tap.streamId });
+			await Promise.race([flushed?.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, FLUSH_TIMEOUT_MS).unref())]);
+			if (this.#tap === tap) {
+				this.#note(tap);
+				this.#dropTap();
+			}
 		}
+	}
+
+	#hindered(error: unknown): void {
+		if (this.#closed) {
+			return;
+		}
+		const nowMs = performance.now();
+		if (this.#hinderedAtMs === undefined) {
+			this.#hinderedAtMs = nowMs;
+			this.#log.warn({ err: error }, 'a room cannot be recorded right now; trying on');
+		}
+		this.#waitsForDisk = isDiskProblem(error);
+		if (this.#waitsForDisk || nowMs - this.#hinderedAtMs >= PATIENCE_MS) {
+			this.#options.onHindered(error);
+		}
+		this.#again();
 	}
 
 	#again(): void {
@@ -174,11 +202,17 @@ export class RoomCapture {
 	async #write(tap: Tap, data: Uint8Array | undefined, line: Parameters<PartWriter['append']>[1]): Promise<void> {
 		try {
 			await (await tap.part).append(data, line);
+			if (data !== undefined && this.#tap === tap) {
+				this.#failures = 0;
+				this.#hinderedAtMs = undefined;
+				this.#waitsForDisk = false;
+				this.#options.onWritten();
+			}
 		} catch (error) {
 			if (this.#tap === tap) {
 				this.#log.error({ err: error }, 'a recording cannot be written; going on with another part');
 				this.#dropTap();
-				this.#again();
+				this.#hindered(error);
 			}
 		}
 	}
@@ -198,6 +232,7 @@ export class RoomCapture {
 	readonly #onShardDown = (index: number): void => {
 		if (this.#tap?.shard === index) {
 			this.#dropTap();
+			this.#hinderedAtMs ??= performance.now();
 			this.#again();
 		}
 	};
@@ -208,7 +243,6 @@ export class RoomCapture {
 			const chunk = data as RecordingChunk;
 			if (tap?.streamId === chunk.streamId && tap.shard === index) {
 				tap.aliveAtMs = performance.now();
-				this.#failures = 0;
 				// The event's buffer is its own: structured clone has made it.
 				void this.#write(tap, chunk.data, { untilMs: chunk.untilMs, ...(chunk.turns.length > 0 && { turns: chunk.turns }) });
 			}

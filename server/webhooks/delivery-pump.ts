@@ -36,6 +36,8 @@ export class DeliveryPump {
 	readonly #options: DeliveryPumpOptions;
 	/** Webhook → ids of deliveries under way. */
 	readonly #underWay = new Map<string, Set<string>>();
+	/** Since the start: attempts that ended well and badly, and deliveries that were given up. */
+	readonly totals = { delivered: 0, failed: 0, dead: 0 };
 	#running = 0;
 	#cancel: () => void = () => {};
 	#closed = false;
@@ -113,6 +115,8 @@ export class DeliveryPump {
 			const pauseMs = done || status === GONE ? undefined : retryDelayMs(this.#options, attempts, random(), retryAfterSeconds);
 			const state = done ? 'delivered' : pauseMs === undefined ? 'dead' : 'pending';
 			outbox.save({ ...fresh, attempts, state, nextMs: now() + (pauseMs ?? 0), log: [attempt, ...fresh.log].slice(0, KEPT_ATTEMPTS) });
+			this.totals[done ? 'delivered' : 'failed']++;
+			if (state === 'dead') this.totals.dead++;
 			if (state === 'dead') log.warn({ webhook: webhook.id, event, type, attempts, status, reason: error }, 'a webhook could not be told of an event; the delivery is given up until it is retried');
 			if (status === GONE) onGone(webhook.id);
 		} catch (err) {

@@ -1,6 +1,7 @@
 import type { ClusterView } from '../cluster/cluster-view.ts';
 import type { Homes } from '../cluster/homes.ts';
 import type { ReportBook } from '../audience/report-book.ts';
+import type { RecordingProblem } from '../recording/recording-problem.ts';
 import type { RoomDirectory } from '../rooms/room-directory.ts';
 import type { Participant, Room } from '../rooms/room.ts';
 import type { ClusterRoomStore } from '../rooms/store/cluster-store.ts';
@@ -58,6 +59,11 @@ export class Happenings {
 	/** A recording can be heard. */
 	recordingReady(roomId: string, recordingId: string, data: Record<string, unknown> = {}): void {
 		this.#emit({ type: 'recording.ready', room: roomId, data: { recording: recordingId, ...data }, key: `${roomId} ${recordingId}` });
+	}
+
+	/** Something hinders a recording from now on, or (`over`) does not any more. */
+	recordingProblem(roomId: string, recordingId: string, { code, since, cause }: RecordingProblem, over: boolean): void {
+		this.#emit({ type: over ? 'recording.resumed' : 'recording.hindered', room: roomId, data: { recording: recordingId, problem: code, since, ...(cause === undefined ? {} : { cause }), node: this.#options.view.nodeId } });
 	}
 
 	#listen(): void {

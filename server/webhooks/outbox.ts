@@ -48,6 +48,7 @@ const SQL = {
 	next: `SELECT min(next_ms) AS next FROM deliveries WHERE state = 'pending' AND next_ms > ?`,
 	list: 'SELECT * FROM deliveries WHERE webhook = ? AND id < ? AND (? IS NULL OR state = ?) ORDER BY id DESC LIMIT ?',
 	pending: `SELECT count(*) AS count FROM deliveries WHERE webhook = ? AND state = 'pending'`,
+	oldest: `SELECT webhook, min(created_ms) AS oldest FROM deliveries WHERE state = 'pending' GROUP BY webhook`,
 	counts: 'SELECT state, count(*) AS count FROM deliveries GROUP BY state',
 	removeOf: 'DELETE FROM deliveries WHERE webhook = ?',
 	prune: `DELETE FROM deliveries WHERE (state = 'delivered' AND created_ms < ?) OR (state = 'dead' AND created_ms < ?)`,
@@ -131,6 +132,11 @@ export class Outbox {
 
 	pendingOf(webhook: string): number {
 		return Number(this.#statements.pending.get(webhook)?.['count'] ?? 0);
+	}
+
+	/** When the oldest that waits was put in, by webhook. */
+	get oldestPending(): { webhook: string; createdMs: number }[] {
+		return this.#statements.oldest.all().map((row) => ({ webhook: String(row['webhook']), createdMs: Number(row['oldest']) }));
 	}
 
 	/** How many there are in each state. */

@@ -17,8 +17,6 @@ const UNPRIVILEGED = [
 	'POST /v1/rooms/:room/quality',
 	'POST /v1/rooms/:room/reactions',
 	'POST /v1/rooms/:room/reports',
-	// A captioner's every line; what was said is kept with the replay.
-	'POST /v1/rooms/:room/captions',
 ];
 
 let world: AuthorisationWorld;

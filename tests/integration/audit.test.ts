@@ -71,6 +71,21 @@ describe('the audit log', () => {
 		expect(paged).toEqual(all);
 	});
 
+	it('has who wrote captions once for all their lines, and not what they wrote', async () => {
+		const room = 'hall';
+		const { token } = await server.token(room, 'cohost', 'Cara', { subject: 'cara' });
+		for (const text of ['Good evening', 'everybody', 'who reads']) {
+			const said = await fetch(`${server.url}/v1/rooms/${room}/captions`, { method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, body: JSON.stringify({ text }) });
+			expect(said.status).toBe(202);
+		}
+		const listener = await server.token(room, 'listener', 'Lou', { subject: 'lou' });
+		expect((await server.call('POST', `/v1/rooms/${room}/captions`, { text: 'not mine to say' }, listener.token)).status).toBe(403);
+		const { entries } = await find('action=caption');
+		expect(entries.map(({ actor, action, outcome }) => [actor.subject, action, outcome])).toEqual([['lou', 'caption.write', 'refused'], ['cara', 'caption.write', 'done']]);
+		expect(entries[1]).toMatchObject({ room, actor: { role: 'cohost', name: 'Cara' }, via: 'http' });
+		expect(JSON.stringify(entries)).not.toMatch(/Good evening|everybody|not mine/);
+	});
+
 	it('has no secret of what was asked for, and nobody but admins reads it', async () => {
 		const { secret } = await server.json<{ secret: string }>('POST', '/v1/admin/webhooks', { url: 'https://example.org/hook', description: 'ours' });
 		const [entry] = (await find('action=webhook')).entries;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -73,12 +73,53 @@ describe('the audit log of a node', () => {
 		expect((await targets(audit, 1_000)).filter((target) => target === 'y')).toHaveLength(5);
 	});
 
-	it('goes on without a disk, and says nothing to whoever asked', async () => {
-		const audit = await log();
+	it('goes on without a disk, says nothing to whoever asked, and counts what it could not write', async () => {
+		const audit = await log('node-a', { maxFileBytes: 1 });
 		await audit.record(act('before'));
+		expect(audit.totals).toEqual({ written: 1, lost: 0, suppressed: 0 });
+		// The next entry begins a file, and there is no folder for it.
 		rmSync(path.join(dir, 'node-a'), { recursive: true });
-		await audit.record(act('lost with its folder'));
-		await expect(audit.record(act('after'))).resolves.toBeUndefined();
+		await expect(Promise.all([audit.record(act('lost')), audit.record(act('with its folder'))])).resolves.toBeDefined();
+		expect(audit.totals).toEqual({ written: 1, lost: 2, suppressed: 0 });
+		mkdirSync(path.join(dir, 'node-a'));
+		await audit.record(act('after'));
+		expect(audit.totals).toEqual({ written: 2, lost: 2, suppressed: 0 });
+		expect(await targets(audit)).toEqual(['after']);
+	});
+
+	it('tells of what is done line by line once, each hour while it goes on, and again after a break or by somebody else', async () => {
+		const audit = await log();
+		const caption = (more: Partial<AuditAct> = {}) => audit.record({ actor: { subject: 'cap', role: 'cohost', tokenId: 't1' }, action: 'caption.write', room: 'hall', via: 'http', ip: '192.0.2.1', outcome: 'done', detail: { speaker: 'Hana' }, ...more });
+		const entries = async () => (await audit.findHere({ limit: 100, action: 'caption' })).toReversed();
+		for (let second = 0; second < 2 * 3_600; second += 4) {
+			await caption();
+			nowMs += 4_000;
+		}
+		expect((await entries()).map(({ at, detail }) => [at, detail])).toEqual([
+			['2026-05-24T20:00:00.000Z', undefined],
+			['2026-05-24T21:00:00.000Z', { acts: 900, since: '2026-05-24T20:00:00.000Z' }],
+		]);
+		await caption({ ip: '198.51.100.7' });
+		await caption({ actor: { subject: 'cap', role: 'cohost', tokenId: 't2' } });
+		await caption({ room: 'annexe' });
+		await caption({ outcome: 'refused', code: 'too_many_requests' });
+		expect(await entries()).toHaveLength(6);
+		await caption();
+		expect((await entries()).slice(6).map(({ detail }) => detail)).toEqual([{ acts: 900, since: '2026-05-24T21:00:00.000Z' }]);
+		nowMs += 16 * 60_000;
+		await caption();
+		await caption();
+		expect((await entries()).slice(7).map(({ ip, detail }) => [ip, detail])).toEqual([['192.0.2.1', undefined]]);
+	});
+
+	it('remembers a bounded number of those', async () => {
+		const audit = await log();
+		const caption = (index: number) => audit.record({ actor: { subject: `cap-${index}`, role: 'cohost' }, action: 'caption.write', room: 'hall', via: 'http', outcome: 'done' });
+		await Promise.all(Array.from({ length: 3_000 }, (_, index) => caption(index)));
+		// The last ones are known still, the first ones are not.
+		await caption(2_999);
+		await caption(0);
+		expect(audit.totals.written).toBe(3_001);
 	});
 });
 

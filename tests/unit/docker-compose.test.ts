@@ -142,7 +142,7 @@ describe('OPERATIONS.md', () => {
 	it('names settings, files and scripts that exist', () => {
 		const known = new Set([...configLeaves.map(({ env }) => env), 'ROSTRUM_CONFIG']);
 		expect([...text.matchAll(/ROSTRUM_[A-Z_]+/g)].map(([name]) => name).filter((name) => !known.has(name))).toEqual([]);
-		const files = [...text.matchAll(/`((?:kubernetes|prometheus|grafana|compose|Caddyfile|rostrum)[\w./-]*\.?\w*)`/g)].map(([, file = '']) => file);
+		const files = [...text.matchAll(/`((?:kubernetes|prometheus|grafana|compose|Caddyfile|rostrum(?=[.-]))[\w./-]*\.?\w*)`/g)].map(([, file = '']) => file);
 		expect(files.length).toBeGreaterThan(6);
 		expect(files.filter((file) => !existsSync(path.join(DOCKER, file)))).toEqual([]);
 		for (const [, target = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) expect(existsSync(path.join(DOCKER, target)), target).toBe(true);

@@ -65,6 +65,19 @@ describe('the alert rules', () => {
 			series('rostrum_quality_first_audio_seconds_bucket{by="session",le="5"}', '0+10x60'),
 			series('rostrum_quality_first_audio_seconds_bucket{by="session",le="+Inf"}', '0+10x60'),
 		];
+		const ofRecords = (bad: number) => [
+			series('rostrum_recordings_paused{instance="a"}', `${bad}x60`), series('rostrum_recordings_waiting{instance="a",problem="none"}', '3x60'),
+			...(bad > 0 ? [series('rostrum_recordings_waiting{instance="a",problem="storage_unavailable"}', '1x60')] : []),
+			series('rostrum_recording_disk_free_bytes{instance="a"}', `${bad > 0 ? 500 : 5_000}x60`), series('rostrum_recording_disk_reserve_bytes{instance="a"}', '256x60'),
+			series('rostrum_webhook_dead_total{instance="a"}', `7+${bad}x60`), series('rostrum_webhook_lost_total{instance="a"}', '0x60'),
+			series('rostrum_webhook_oldest_seconds{instance="a"}', `${bad * 1_000}x60`), series('rostrum_audit_lost_total{instance="a"}', `2+${bad}x60`),
+		];
+		/** Its words have the node, and whatever else it names. */
+		const ofNode = (alert: string, severity: string, labels: Record<string, string> = {}) => {
+			const { exp_alerts: [first], ...rest } = expected(alert, severity, { instance: 'a', ...labels });
+			const annotations = Object.fromEntries(Object.entries(first?.exp_annotations ?? {}).map(([name, words]) => [name, words.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, (_, label: string) => ({ instance: 'a', ...labels })[label] ?? '')]));
+			return { ...rest, exp_alerts: [{ ...first, exp_annotations: annotations }] };
+		};
 		const text = JSON.stringify({
 			rule_files: [ALERTS_FILE],
 			evaluation_interval: '15s',
@@ -72,20 +85,23 @@ describe('the alert rules', () => {
 				{
 					interval: '15s',
 					input_series: [
-						...of('a', 3), ...of('b', 2), ...firstAudio(2), series('rostrum_admission_refused_total{reason="full"}', '0+60x60'),
+						...of('a', 3), ...of('b', 2), ...firstAudio(2), ...ofRecords(1), series('rostrum_admission_refused_total{reason="full"}', '0+60x60'),
 						series('rostrum_headroom_listeners{instance="a"}', '100x60'), series('rostrum_capacity_listeners{instance="a"}', '1000x60'),
 					],
 					alert_rule_test: [
 						expected('RostrumNodesDisagree', 'critical'), expected('RostrumFirstAudioSlow', 'warning'), expected('RostrumTurnsAway', 'critical'), expected('RostrumFillingUp', 'warning'),
+						ofNode('RostrumRecordingPaused', 'critical'), ofNode('RostrumRecordingDiskLow', 'warning'), ofNode('RostrumWebhooksDead', 'warning'), ofNode('RostrumWebhooksLate', 'warning'), ofNode('RostrumAuditLost', 'critical'),
+						// Not at once: a bucket is away for minutes now and then.
+						quiet('RostrumRecordingUnfinished'), { ...ofNode('RostrumRecordingUnfinished', 'warning', { problem: 'storage_unavailable' }), eval_time: '15m' },
 					],
 				},
 				{
 					interval: '15s',
 					input_series: [
-						...of('a', 2), ...of('b', 2), ...firstAudio(0), series('rostrum_admission_refused_total{reason="full"}', '5x60'),
+						...of('a', 2), ...of('b', 2), ...firstAudio(0), ...ofRecords(0), series('rostrum_admission_refused_total{reason="full"}', '5x60'),
 						series('rostrum_headroom_listeners{instance="a"}', '900x60'), series('rostrum_capacity_listeners{instance="a"}', '1000x60'),
 					],
-					alert_rule_test: ['RostrumNodesDisagree', 'RostrumFirstAudioSlow', 'RostrumTurnsAway', 'RostrumFillingUp', 'RostrumRedisAway', 'RostrumManyGaps'].map(quiet),
+					alert_rule_test: ['RostrumNodesDisagree', 'RostrumFirstAudioSlow', 'RostrumTurnsAway', 'RostrumFillingUp', 'RostrumRedisAway', 'RostrumManyGaps', 'RostrumRecordingPaused', 'RostrumRecordingUnfinished', 'RostrumRecordingDiskLow', 'RostrumWebhooksDead', 'RostrumWebhooksLate', 'RostrumAuditLost'].map(quiet),
 				},
 			],
 		});
@@ -123,7 +139,7 @@ describe('the dashboard', () => {
 
 	it('shows what an event is judged by', () => {
 		const text = JSON.stringify(panels);
-		for (const name of ['rostrum_join_duration_seconds', 'rostrum_quality_first_audio_seconds', 'rostrum_quality_loss_ratio', 'rostrum_shard_worker_cpu_ratio', 'eventloop_lag', 'rostrum_home_changes_total', 'rostrum_overflow_listeners', 'rostrum_admission_refused_total']) {
+		for (const name of ['rostrum_join_duration_seconds', 'rostrum_quality_first_audio_seconds', 'rostrum_quality_loss_ratio', 'rostrum_shard_worker_cpu_ratio', 'eventloop_lag', 'rostrum_home_changes_total', 'rostrum_overflow_listeners', 'rostrum_admission_refused_total', 'rostrum_recordings_paused', 'rostrum_recording_disk_free_bytes', 'rostrum_webhook_oldest_seconds', 'rostrum_audit_lost_total']) {
 			expect(text).toContain(name);
 		}
 	});

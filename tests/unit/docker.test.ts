@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../config/load.ts';
@@ -50,5 +51,69 @@ describe('the Dockerfile', () => {
 		expect(existsSync(path.join(ROOT, 'server/main.ts'))).toBe(true);
 		expect(dockerfile).toMatch(/^CMD \["node", "server\/main\.ts"\]$/m);
 		expect(lines('USER')).toEqual([['node']]);
+	});
+});
+
+describe('the image', () => {
+	/** Whether a file of a checkout is in it: copied, and not held back. */
+	const copied = lines('COPY').filter(([first]) => first !== '--from=build').flatMap((words) => words.slice(0, -1));
+	const heldBack = readFileSync(path.join(ROOT, 'docker/Dockerfile.dockerignore'), 'utf8').split('\n').filter((line) => line.startsWith('**/')).map((line) => line.slice(3));
+	const isInImage = (file: string) => copied.some((name) => file === name || file.startsWith(`${name}/`)) && !heldBack.includes(path.basename(file));
+	/** Comments may name whatever they like. */
+	const codeOf = (file: string) => readFileSync(path.join(ROOT, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+	const IMPORT = /(?:^|[\s;}])(?:import|export)\s+(?:type\s)?[^'"`;]*?from\s*'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)|import\.meta\.resolve\([`']([^`']+)/gm;
+	const FILE = /new URL\(\s*[`']([^`']+)[`'],\s*import\.meta\.url\)|path\.(?:join|resolve)\(import\.meta\.dirname,\s*[`']([^`']+)[`']/g;
+	/** Made while the image is built, or where the program runs. */
+	const isMade = (file: string) => file.startsWith('.cache/');
+
+	/** Modules that the pages' builder makes up. */
+	const isVirtual = (name: string) => /^[a-z-]+:/.test(name);
+
+	/** What is imported, started or read from there on, by code; paths below the root, and packages. */
+	function reachedFrom(entry: string): { files: Set<string>; packages: Map<string, string> } {
+		const files = new Set<string>();
+		const packages = new Map<string, string>();
+		const look = (file: string): void => {
+			// The root itself is there.
+			if (files.has(file) || isMade(file) || file === '') return;
+			files.add(file);
+			if (!/\.(ts|mjs|js)$/.test(file) || !existsSync(path.join(ROOT, file))) return;
+			const code = codeOf(file);
+			const relative = (name: string) => path.relative(ROOT, path.resolve(ROOT, path.dirname(file), name));
+			for (const match of code.matchAll(IMPORT)) {
+				const name = match.slice(1).find((each) => each !== undefined) ?? '';
+				if (name.startsWith('.')) look(relative(name));
+				else if (!isBuiltin(name) && !isVirtual(name)) packages.set(name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/'), file);
+			}
+			for (const match of code.matchAll(FILE)) {
+				const name = match[1] ?? match[2] ?? '';
+				// Which one is known when it runs: then it is the folder that must be there.
+				look(relative(name.includes('${') ? path.dirname(name) : name));
+			}
+		};
+		look(entry);
+		return { files, packages };
+	}
+
+	const { files, packages } = reachedFrom('server/main.ts');
+
+	it('has every module that the server imports or starts, and every file that it opens beside them', () => {
+		expect(files.size).toBeGreaterThan(200);
+		// If the scan were blind it would not know of these.
+		for (const file of ['server/web/embed.js', 'sfu/shard/main.ts', 'server/web/share/card-worker.ts', 'package.json', 'server/cluster/lease/lua/renew-3.lua', 'server/rooms/store/lua']) expect([...files]).toContain(file);
+		expect([...files].filter((file) => !existsSync(path.join(ROOT, file)))).toEqual([]);
+		expect([...files].filter((file) => !isInImage(file))).toEqual([]);
+	});
+
+	it('has whatever those folders hold that is not code', () => {
+		const all = ['server', 'sfu', 'auth', 'config'].flatMap((folder) => readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((name) => path.join(folder, name)));
+		const missing = all.filter((file) => statSync(path.join(ROOT, file)).isFile() && !isInImage(file));
+		expect(missing.filter((file) => path.basename(file) !== 'README.md')).toEqual([]);
+	});
+
+	it('has the packages that those import, which are not such as only tests need', () => {
+		const { dependencies } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+		expect(packages.size).toBeGreaterThan(15);
+		expect([...packages].filter(([name]) => !(name in dependencies))).toEqual([]);
 	});
 });

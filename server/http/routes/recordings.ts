@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { forwardingOf } from '../../cluster/peers/forwarded.ts';
 import { DomainError } from '../../errors.ts';
+import { RecordingProblem } from '../../recording/recording-problem.ts';
 import { AAC_FILE, CAPTIONS_FILE, Chapter, CHAPTERS_FILE, CHAPTERS_VTT_FILE, OPUS_FILE, RecordingId, type RecordingRecord, REPLAY_FILES, SpeakerTimeline } from '../../recording/recording-record.ts';
 import type { FoundRecording } from '../../recording/recording-shelf.ts';
 import { isRecording, type Room } from '../../rooms/room.ts';
@@ -28,6 +29,7 @@ const RecordingSummary = Type.Object(
 		durationMs: Type.Integer({ minimum: 0 }),
 		incomplete: Type.Boolean({ description: 'A node that holds a part of it does not answer; that part is added when it does' }),
 		failure: Type.Optional(Type.String()),
+		problem: Type.Optional(Type.Object(RecordingProblem.properties, { ...strict, description: 'What hinders it at present; it goes on by itself when that is over. While `state` is `recording`, nothing is recorded meanwhile.' })),
 	},
 	strict,
 );
@@ -71,7 +73,7 @@ export async function registerRecordingRoutes(instance: FastifyInstance, { deps,
 		return found;
 	};
 	const summary = (room: Room, record: RecordingRecord): RecordingSummary => {
-		const { id, title, startedAt, endedAt, durationMs, missing, failure } = record;
+		const { id, title, startedAt, endedAt, durationMs, missing, failure, problem } = record;
 		const { keepDays } = recordings;
 		return {
 			id,
@@ -83,6 +85,7 @@ export async function registerRecordingRoutes(instance: FastifyInstance, { deps,
 			durationMs,
 			incomplete: missing.length > 0,
 			...(failure !== undefined && { failure }),
+			...(problem !== undefined && { problem }),
 		};
 	};
 	/** What runs is listed even where the node that has it does not answer. */
@@ -155,13 +158,14 @@ export async function registerRecordingRoutes(instance: FastifyInstance, { deps,
 				tags,
 				params: RoomParams,
 				querystring: QueryToken,
-				response: { 200: Type.Object({ recordings: Type.Array(RecordingSummary) }, { ...strict, description: 'All that are kept' }), ...problems(...READ_PROBLEMS) },
+				response: { 200: Type.Object({ recordings: Type.Array(RecordingSummary), partial: Type.Optional(Type.Boolean({ description: 'The bucket does not answer: there may be more' })) }, { ...strict, description: 'All that are kept' }), ...problems(...READ_PROBLEMS) },
 			},
 		},
 		async (request) => {
 			const room = await enter(request, request.params.room);
-			const found = (await orUnavailable(recordings.list(room))).map(({ record }) => summary(room, record));
-			return { recordings: [...running(room).filter(({ id }) => !found.some((each) => each.id === id)), ...found] };
+			const { found, partial } = await orUnavailable(recordings.list(room));
+			const listed = found.map(({ record }) => summary(room, record));
+			return { recordings: [...running(room).filter(({ id }) => !listed.some((each) => each.id === id)), ...listed], ...(partial && { partial }) };
 		},
 	);
 

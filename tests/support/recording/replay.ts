@@ -17,6 +17,7 @@ export interface Replay {
 	chapters: { startMs: number; endMs: number; number: number; name: string }[];
 	audio: { url: string; type: string; bytes: number }[];
 	captions: { url: string } | null;
+	problem?: { code: string; since: string; cause?: string };
 }
 
 const SAMPLE_RATE = 48_000;
@@ -50,9 +51,10 @@ export async function whenRecorded(sizes: () => Promise<number>, bytes: number):
 	await until('something is on disk', 20_000, async () => (await sizes()) >= bytes);
 }
 
-/** What a player hears: mono, 48 kHz. */
-export async function listenTo(url: URL): Promise<Int16Array> {
-	const child = spawn('ffmpeg', ['-v', 'error', '-i', url.href, '-f', 's16le', '-ac', '1', '-ar', String(SAMPLE_RATE), 'pipe:1'], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** What a player hears: mono, 48 kHz. @param piece all, unless it is told which; players seek, too */
+export async function listenTo(source: URL | string, piece?: { fromMs: number; lengthMs: number }): Promise<Int16Array> {
+	const seek = piece ? ['-ss', String(piece.fromMs / 1_000), '-t', String(piece.lengthMs / 1_000)] : [];
+	const child = spawn('ffmpeg', ['-v', 'error', ...seek, '-i', String(source), '-f', 's16le', '-ac', '1', '-ar', String(SAMPLE_RATE), 'pipe:1'], { stdio: ['ignore', 'pipe', 'inherit'] });
 	const chunks: Buffer[] = [];
 	child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
 	await once(child, 'close');
