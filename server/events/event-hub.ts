@@ -1,4 +1,5 @@
 import { DomainError } from '../errors.ts';
+import type { Invitation } from '../rooms/hand-queue.ts';
 import { roomSummary } from '../rooms/room-summary.ts';
 import type { Participant, Room } from '../rooms/room.ts';
 import type { Clock } from './clock.ts';
@@ -46,6 +47,13 @@ export interface AudienceSource {
 	off(event: 'reactions' | 'captions', listener: (roomId: string) => void): unknown;
 }
 
+/** What the hub needs of the StageService besides: who is invited onto a stage, by participant id. */
+export interface InvitationSource {
+	invitationsIn(roomId: string): ReadonlyMap<string, Invitation>;
+	on(event: 'invitationsChanged', listener: (roomId: string) => void): unknown;
+	off(event: 'invitationsChanged', listener: (roomId: string) => void): unknown;
+}
+
 export interface EventHubOptions {
 	rooms: RoomSource;
 	stages: StageSource;
@@ -54,6 +62,8 @@ export interface EventHubOptions {
 	moves?: MoveSource;
 	/** Default: no reactions and no captions. */
 	audience?: AudienceSource;
+	/** Default: nobody is ever invited. */
+	invitations?: InvitationSource;
 	clock: Clock;
 	/** Names this run of the node, so that event ids of an earlier one are not taken for its own. */
 	randomId: () => string;
@@ -106,6 +116,7 @@ export class EventHub {
 	readonly #media: CountSource;
 	readonly #moves: MoveSource | undefined;
 	readonly #audience: AudienceSource | undefined;
+	readonly #invitations: InvitationSource | undefined;
 	readonly #clock: Clock;
 	readonly #instanceId: string;
 	readonly #maxWritesPerSecond: number;
@@ -141,6 +152,7 @@ export class EventHub {
 		this.#media = options.media;
 		this.#moves = options.moves;
 		this.#audience = options.audience;
+		this.#invitations = options.invitations;
 		this.#clock = options.clock;
 		this.#instanceId = options.randomId().replaceAll(/[^\w-]/g, '').slice(0, 64);
 		this.#maxWritesPerSecond = options.maxWritesPerSecond ?? 2_000;
@@ -158,6 +170,7 @@ export class EventHub {
 		this.#moves?.on('changed', this.#onMoves);
 		this.#audience?.on('captions', this.#onCaptions);
 		this.#audience?.on('reactions', this.#onReactions);
+		this.#invitations?.on('invitationsChanged', this.#onInvitations);
 	}
 
 	get streamCount(): number {
@@ -180,9 +193,10 @@ export class EventHub {
 	 * @param write takes a chunk of `text/event-stream`; false: call `drained()` before there can be more
 	 * @param lastEventId as the reader sent it
 	 * @param ended the hub is done with the stream (its last words, if any, are written): end the response
+	 * @param subject whose it is, by their token: what is for them alone is written, too
 	 * @throws DomainError `room_not_found`, `no_capacity`, `shutting_down`; and whatever the first `write` throws
 	 */
-	attach(roomId: string, write: (chunk: string) => boolean, lastEventId?: string, ended?: (reason: StreamEnd) => void): Subscription {
+	attach(roomId: string, write: (chunk: string) => boolean, lastEventId?: string, ended?: (reason: StreamEnd) => void, subject?: string): Subscription {
 		if (this.#closed) throw new DomainError('shutting_down', 'This server is shutting down; come back in a moment.', { retryAfterSeconds: 5 });
 		if (this.#streams >= this.#maxStreams) {
 			throw new DomainError('no_capacity', 'This server has as many event streams as it can serve.', { retryAfterSeconds: 10 });
@@ -192,8 +206,9 @@ export class EventHub {
 		const audience = this.#audiences.get(roomId) ?? this.#open(room);
 		const seen = audience.recognised(parseEventId(this.#instanceId, lastEventId));
 		const place = (this.#snapshotsTotal * GOLDEN_RATIO) % 1;
-		const flowing = write(`retry: ${this.#retryMs(place)}\n${audience.snapshotFor(seen) || '\n'}`);
-		const subscriber: Subscriber = { audience, write, ended, seen, lastWriteMs: nowMs, blockedSinceMs: flowing ? undefined : nowMs, index: -1 };
+		const subscriber: Subscriber = { audience, write, ended, seen, lastWriteMs: nowMs, blockedSinceMs: undefined, index: -1, subject, participantId: undefined };
+		const flowing = write(`retry: ${this.#retryMs(place)}\n${audience.snapshotFor(seen) + audience.invitees.newsFor(subscriber) || '\n'}`);
+		if (!flowing) subscriber.blockedSinceMs = nowMs;
 		audience.add(subscriber);
 		if (this.#audiences.get(roomId) !== audience) {
 			this.#audiences.set(roomId, audience);
@@ -220,6 +235,7 @@ export class EventHub {
 		this.#moves?.off('changed', this.#onMoves);
 		this.#audience?.off('captions', this.#onCaptions);
 		this.#audience?.off('reactions', this.#onReactions);
+		this.#invitations?.off('invitationsChanged', this.#onInvitations);
 		const everybody = [...this.#subscribers()];
 		for (const [index, subscriber] of everybody.entries()) {
 			// Everybody comes back to another node, or to this one in a moment: evenly spread.
@@ -276,6 +292,17 @@ export class EventHub {
 		this.#pacer.wake();
 	};
 
+	/** Between a host and one person: written to that person's streams alone, at once, and charged to what comes in later. */
+	readonly #onInvitations = (roomId: string): void => {
+		const audience = this.#audiences.get(roomId);
+		if (audience === undefined || this.#invitations === undefined) return;
+		const nowMs = this.#clock.nowMs();
+		for (const [subscriber, news] of audience.invitees.change(this.#invitations.invitationsIn(roomId), audience.subscribers)) {
+			this.#pacer.chargeSnapshot();
+			this.#write(subscriber, news, nowMs);
+		}
+	};
+
 	/** The same for every room of the node: whoever listens elsewhere sees that nothing of it is meant for them. */
 	readonly #onMoves = (): void => {
 		const moves = this.#moves?.moves() ?? {};
@@ -296,6 +323,7 @@ export class EventHub {
 		audience.setState('caption', 'captions', captions, nextSeq, captions === undefined || captions.items.length === 0);
 		const reactions = this.#audience?.reactionsIn(room.id);
 		audience.setState('reaction', 'reactions', reactions, nextSeq, reactions === undefined || isEmpty(reactions.counts));
+		if (this.#invitations) audience.invitees.start(this.#invitations.invitationsIn(room.id));
 		return audience;
 	}
 

@@ -1,10 +1,11 @@
 import { formatEventId, type SeenVersions } from './event-id.ts';
+import { Invitees, type PersonalStream } from './invitees.ts';
 import { EVENT_KINDS, type EventKind, Sweep } from './sweep.ts';
 
 export type StreamEnd = 'shutting_down' | 'room_removed' | 'slow' | 'failed';
 
 /** One event stream. Only what it was sent last is kept of it. */
-export interface Subscriber {
+export interface Subscriber extends PersonalStream {
 	readonly audience: RoomAudience;
 	readonly write: (chunk: string) => boolean;
 	readonly ended: ((reason: StreamEnd) => void) | undefined;
@@ -41,6 +42,7 @@ export class RoomAudience {
 	readonly roomId: string;
 	readonly subscribers: Subscriber[] = [];
 	readonly sweeps: Record<EventKind, Sweep>;
+	readonly invitees: Invitees;
 	/** The count that is out, and since when. */
 	count = -1;
 	countAtMs = -Infinity;
@@ -54,6 +56,7 @@ export class RoomAudience {
 
 	constructor(roomId: string, instanceId: string) {
 		this.roomId = roomId;
+		this.invitees = new Invitees(roomId);
 		this.#instanceId = instanceId;
 		this.sweeps = {
 			bye: new Sweep('bye', this),

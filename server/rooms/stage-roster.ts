@@ -1,6 +1,6 @@
 // The roster of one room's stage, as values: every change gives a new frozen snapshot with the next
 // version, and a change that changes nothing gives the same snapshot back.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Hand } from './hand-queue.ts';
 import type { Participant } from './room.ts';
@@ -27,7 +27,7 @@ export const EMPTY_ROSTER: StageRoster = Object.freeze({ version: 0, participant
  * secret: nothing is granted to whoever knows it. Room ids hold no line break, so the joint is unambiguous.
  */
 export function participantIdOf(roomId: string, subject: string): string {
-	return `p_${createHash('sha256').update(`${roomId}\n${subject}`).digest('hex').slice(0, 20)}`;
+	return `p_${hash('sha256', `${roomId}\n${subject}`).slice(0, 20)}`;
 }
 
 export function rulesOf({ rules }: StageRoster): StageRules {

@@ -4,7 +4,7 @@ import type { RoomMedia } from '../programme/room-media.ts';
 import type { KeyedQueue } from '../rooms/keyed-queue.ts';
 import type { Room } from '../rooms/room.ts';
 import type { StageOrigin } from './stage-origin.ts';
-import type { StageLog } from './stage-room.ts';
+import type { StageLog } from './stage-log.ts';
 import type { Seat } from './stage-seat.ts';
 
 export interface SeatMediaOptions {

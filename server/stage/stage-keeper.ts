@@ -1,6 +1,6 @@
 import { DomainError } from '../errors.ts';
 import type { StageState } from '../rooms/stage-roster.ts';
-import type { StageLog } from './stage-room.ts';
+import type { StageLog } from './stage-log.ts';
 import type { StageStore } from './stage-store.ts';
 
 export interface StageKeeperOptions {

@@ -2,11 +2,13 @@ import type { Permission } from '../../auth/roles.ts';
 import { DomainError } from '../errors.ts';
 import type { Participant, Room, StageRole } from '../rooms/room.ts';
 import type { RoomCommand } from '../rooms/room-transitions.ts';
-import { participantIdOf, participantIn } from '../rooms/stage-roster.ts';
-import { actingRole, outranks, type StageRules, type Standing, standingOf } from '../rooms/stage-rules.ts';
+import { participantIdOf } from '../rooms/stage-roster.ts';
+import { outranks, type StageRules, type Standing, standingOf } from '../rooms/stage-rules.ts';
+import { handState, type HandState, matterOf } from './hand-state.ts';
 import { type HandsPage, HANDS_SHOWN, type StageSettings } from './protocol.ts';
 import { actingAs, requirePowerOver, requireRight, type StagePrincipal } from './stage-policy.ts';
-import type { StageLog, StageRoom } from './stage-room.ts';
+import type { StageLog } from './stage-log.ts';
+import type { StageRoom } from './stage-room.ts';
 
 export interface StagePeopleOptions {
 	room: (roomId: string) => Room | undefined;
@@ -23,24 +25,8 @@ export interface StagePeopleOptions {
 	log: StageLog;
 }
 
-/** How things stand between one listener and the stage. */
-export interface HandState {
-	/** The same as long as nothing is different, on whichever node. */
-	readonly version: number;
-	readonly raised: boolean;
-	readonly position: number | null;
-	/** Raised hands in the room. */
-	readonly total: number;
-	readonly invitation: { readonly by: string; readonly expiresAt: string } | null;
-	readonly onStage: boolean;
-	/** A host has let this person onto the stage, and a token for it may be made. */
-	readonly granted: boolean;
-}
-
 /** Somebody whose place alone has moved is told after this long. */
 const MOVED_MS = 3_000;
-/** Places in the queue that a version can tell apart. */
-const PLACES = 2 ** 20;
 const DOWN: Readonly<Record<StageRole, StageRole | 'listener'>> = { host: 'cohost', cohost: 'speaker', speaker: 'listener' };
 
 /**
@@ -65,7 +51,7 @@ export class StagePeople {
 		const { stage, id } = await this.#audience(principal, roomId);
 		if (raised) {
 			this.#requireDoorsOpen(roomId);
-			if (participantIn(stage.roster, id)) throw new DomainError('already_on_stage', 'You are on stage already.');
+			if (stage.roster.find(id)) throw new DomainError('already_on_stage', 'You are on stage already.');
 			stage.hands.raise({ id, subject: principal.subject, name: principal.name });
 		} else {
 			stage.hands.lower(id);
@@ -89,7 +75,7 @@ export class StagePeople {
 		const { stage, id } = await this.#audience(principal, roomId);
 		if (!stage.hands.get(id)?.invitation) throw new DomainError('not_invited', 'Nobody has invited you, or the invitation is over.');
 		if (accept) {
-			stage.requirePlaceFor(id, 'speaker');
+			stage.order.requirePlaceFor(id, 'speaker');
 			this.#bringUp(stage, id);
 		} else {
 			stage.hands.decline(id);
@@ -113,8 +99,8 @@ export class StagePeople {
 	/** Asks somebody in the audience onto the stage. Rejects with `already_on_stage`, `stage_locked`, `stage_full`, `hands_full`. */
 	async invite(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
 		const { stage, acting } = await this.#moderated(actor, roomId);
-		if (participantIn(stage.roster, participantId)) throw new DomainError('already_on_stage', 'This person is on stage already.');
-		stage.requirePlaceFor(participantId, 'speaker');
+		if (stage.roster.find(participantId)) throw new DomainError('already_on_stage', 'This person is on stage already.');
+		stage.order.requirePlaceFor(participantId, 'speaker');
 		stage.hands.invite(participantId, acting.name);
 		this.#log(roomId, participantId, actor, 'participant invited');
 	}
@@ -126,18 +112,18 @@ export class StagePeople {
 	 */
 	async promote(actor: StagePrincipal, roomId: string, participantId: string, role?: StageRole): Promise<void> {
 		const { stage, acting } = await this.#moderated(actor, roomId);
-		const target = participantIn(stage.roster, participantId);
+		const target = stage.roster.find(participantId);
 		const to = role ?? (target ? 'cohost' : 'speaker');
 		if (to === 'host') requireRight(acting, 'room:state', roomId);
 		if (!target) {
 			if (to !== 'speaker') throw nobody();
 			// Without a hand there is no consent: that takes an invitation.
 			if (stage.hands.get(participantId)?.raisedAt == null) throw nobody('Nobody with this id has a hand up.');
-			stage.requirePlaceFor(participantId, 'speaker');
+			stage.order.requirePlaceFor(participantId, 'speaker');
 			this.#bringUp(stage, participantId);
 		} else {
 			if (!outranks(to, target.role)) throw new DomainError('invalid_request', `A ${target.role} cannot be promoted to ${to}.`);
-			stage.appoint(this.#standing(stage, participantId, to));
+			stage.order.appoint(this.#standing(stage, participantId, to));
 			if (to === 'host') this.#stepBack(stage, acting, roomId);
 		}
 		this.#log(roomId, participantId, actor, 'participant promoted', to);
@@ -149,29 +135,29 @@ export class StagePeople {
 	 */
 	async demote(actor: StagePrincipal, roomId: string, participantId: string, role?: 'speaker' | 'listener'): Promise<void> {
 		const { stage, acting } = await this.#moderated(actor, roomId);
-		const target = participantIn(stage.roster, participantId);
-		const standing = standingOf(stage.rules, participantId);
+		const target = stage.roster.find(participantId);
+		const standing = standingOf(stage.roster.rules, participantId);
 		const from = target?.role ?? standing?.role;
 		if (from === undefined || (!target && from === 'listener')) throw nobody();
 		requirePowerOver(acting, roomId, { role: from });
 		const to = role ?? (target ? DOWN[target.role] : 'listener');
 		if (!outranks(from, to)) throw new DomainError('invalid_request', `A ${from} cannot be demoted to ${to}.`);
-		if (target && to === 'listener') await stage.demote(participantId);
-		else stage.appoint({ id: participantId, role: to, kind: 'cap' });
+		if (target && to === 'listener') await stage.order.demote(participantId);
+		else stage.order.appoint({ id: participantId, role: to, kind: 'cap' });
 		this.#log(roomId, participantId, actor, 'participant demoted', to);
 	}
 
 	/** Rejects with `participant_not_found`. */
 	async mute(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
 		const { stage, acting } = await this.#over(actor, roomId, participantId);
-		await stage.setMuted(participantId, true, acting.name);
+		await stage.media.setMuted(participantId, true, acting.name);
 	}
 
 	/** Everybody but hosts and whoever asks for it. Tries them all before it rejects with the first refusal. */
 	async muteAll(actor: StagePrincipal, roomId: string): Promise<void> {
 		const { stage, acting } = await this.#moderated(actor, roomId);
 		const others = stage.roster.participants.filter(({ role, subject, muted }) => role !== 'host' && subject !== actor.subject && !muted);
-		const results = await Promise.allSettled(others.map(({ id }) => stage.setMuted(id, true, acting.name)));
+		const results = await Promise.allSettled(others.map(({ id }) => stage.media.setMuted(id, true, acting.name)));
 		for (const result of results) {
 			// Whoever has left meanwhile is silent too.
 			const left = result.status === 'rejected' && result.reason instanceof DomainError && result.reason.code === 'participant_not_found';
@@ -187,17 +173,17 @@ export class StagePeople {
 		this.#requireRoom(roomId);
 		if (participantIdOf(roomId, actor.subject) === participantId) {
 			const stage = await this.#options.stageOf(roomId);
-			await stage.setMuted(participantId, false);
+			await stage.media.setMuted(participantId, false);
 			return;
 		}
 		const { stage, acting } = await this.#moderated(actor, roomId);
-		stage.askToUnmute(participantId, acting.name);
+		stage.media.askToUnmute(participantId, acting.name);
 	}
 
 	/** Takes somebody off the stage. Rejects with `participant_not_found`. */
 	async kick(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
 		const { stage } = await this.#over(actor, roomId, participantId);
-		await stage.kick(participantId);
+		await stage.order.kick(participantId);
 		this.#log(roomId, participantId, actor, 'participant kicked');
 	}
 
@@ -207,7 +193,7 @@ export class StagePeople {
 	 */
 	async ban(actor: StagePrincipal, roomId: string, participantId: string): Promise<void> {
 		const { stage, acting } = await this.#moderated(actor, roomId);
-		const target = participantIn(stage.roster, participantId);
+		const target = stage.roster.find(participantId);
 		const hand = stage.hands.get(participantId);
 		const who = target ?? (hand?.subject == null ? undefined : { subject: hand.subject, name: hand.name });
 		if (!who) throw nobody();
@@ -218,7 +204,7 @@ export class StagePeople {
 	/** The same by subject, of somebody who need not be here. */
 	async banSubject(actor: StagePrincipal, roomId: string, subject: string, name: string): Promise<void> {
 		const { stage, acting } = await this.#moderated(actor, roomId);
-		const target = participantIn(stage.roster, participantIdOf(roomId, subject));
+		const target = stage.roster.find(participantIdOf(roomId, subject));
 		if (target) requirePowerOver(acting, roomId, target);
 		await this.#ban(stage, roomId, { subject, name: target?.name ?? name }, actor);
 	}
@@ -229,36 +215,42 @@ export class StagePeople {
 		return this.#options.transition(roomId, command);
 	}
 
+	/** What is set for the stage as a whole, and who is shown first, for hosts and co-hosts. */
+	async settings(actor: StagePrincipal, roomId: string): Promise<StageSettings & { order: readonly string[] }> {
+		const { stage } = await this.#moderated(actor, roomId);
+		return { ...stage.order.settings, order: stage.roster.rules.order };
+	}
+
 	/** Rejects with `invalid_request` for a size that the node does not allow. */
 	async set(actor: StagePrincipal, roomId: string, change: { locked?: boolean; maxSize?: number; order?: readonly string[] }): Promise<StageSettings & { order: readonly string[] }> {
 		const { stage } = await this.#moderated(actor, roomId);
-		stage.set(change);
-		this.#options.log.info({ room: roomId, epoch: this.#options.epochOf(roomId), by: actor.subject, ...stage.settings }, 'stage set');
-		return { ...stage.settings, order: stage.rules.order };
+		stage.order.set(change);
+		this.#options.log.info({ room: roomId, epoch: this.#options.epochOf(roomId), by: actor.subject, ...stage.order.settings }, 'stage set');
+		return { ...stage.order.settings, order: stage.roster.rules.order };
 	}
 
 	async #ban(stage: StageRoom, roomId: string, who: Pick<Participant, 'subject' | 'name'>, actor: StagePrincipal): Promise<void> {
 		if (who.subject === actor.subject) throw new DomainError('invalid_request', 'Nobody can ban themselves.');
-		await stage.ban(who, actor.subject);
+		await stage.door.ban(who, actor.subject);
 		this.#options.onBanned(roomId, who.subject);
 		this.#log(roomId, participantIdOf(roomId, who.subject), actor, 'participant banned');
 	}
 
 	/** Out of the queue and allowed onto the stage; the person's page does the rest. */
 	#bringUp(stage: StageRoom, participantId: string): void {
-		stage.appoint(this.#standing(stage, participantId, 'speaker'));
+		stage.order.appoint(this.#standing(stage, participantId, 'speaker'));
 		stage.hands.remove(participantId);
 	}
 
 	/** Somebody who was held down to a role is lifted to this one and no further. */
-	#standing({ rules }: StageRoom, id: string, role: StageRole): Standing {
+	#standing({ roster: { rules } }: StageRoom, id: string, role: StageRole): Standing {
 		return { id, role, kind: standingOf(rules, id)?.kind ?? 'floor' };
 	}
 
 	#stepBack(stage: StageRoom, acting: StagePrincipal, roomId: string): void {
 		const id = participantIdOf(roomId, acting.subject);
 		// An admin need not be on stage, and is not bound by any standing.
-		if (acting.role === 'host' && participantIn(stage.roster, id)) stage.appoint({ id, role: 'cohost', kind: 'cap' });
+		if (acting.role === 'host' && stage.roster.find(id)) stage.order.appoint({ id, role: 'cohost', kind: 'cap' });
 	}
 
 	async #audience(principal: StagePrincipal, roomId: string): Promise<{ stage: StageRoom; id: string }> {
@@ -272,7 +264,7 @@ export class StagePeople {
 		if (actor.roomId !== undefined && actor.roomId !== roomId) requireRight(actor, permission, roomId);
 		this.#requireRoom(roomId);
 		const stage = await this.#options.stageOf(roomId);
-		const acting = actingAs(actor, roomId, stage.rules);
+		const acting = actingAs(actor, roomId, stage.roster.rules);
 		requireRight(acting, permission, roomId);
 		return { stage, acting };
 	}
@@ -280,7 +272,7 @@ export class StagePeople {
 	/** The stage on which `actor` may act on the participant. */
 	async #over(actor: StagePrincipal, roomId: string, participantId: string): Promise<{ stage: StageRoom; acting: StagePrincipal; target: Participant }> {
 		const { stage, acting } = await this.#moderated(actor, roomId);
-		const target = participantIn(stage.roster, participantId);
+		const target = stage.roster.find(participantId);
 		if (!target) throw nobody();
 		requirePowerOver(acting, roomId, target);
 		return { stage, acting, target };
@@ -308,33 +300,6 @@ export class StagePeople {
 		const { log, epochOf } = this.#options;
 		log.info({ room, participant, epoch: epochOf(room), by: actor.subject, ...(role !== undefined && { role }) }, message);
 	}
-}
-
-function handState(stage: StageRoom, id: string): HandState {
-	const { hands, rules } = stage;
-	const hand = hands.get(id);
-	const standing = standingOf(rules, id);
-	const state = {
-		raised: hand?.raisedAt != null,
-		position: hands.position(id),
-		total: hands.raised,
-		invitation: hand?.invitation ?? null,
-		onStage: participantIn(stage.roster, id) !== undefined,
-		granted: standing !== undefined && actingRole(rules, id, 'listener') !== 'listener',
-	};
-	return { version: versionOf(state), ...state };
-}
-
-/** Made of the state itself, so that all homes come to the same: the place in the queue in the low digits, a digest of the rest above. */
-function versionOf({ raised, position, invitation, onStage, granted }: Omit<HandState, 'version'>): number {
-	let digest = 0x811c9dc5;
-	for (const character of JSON.stringify([raised, invitation, onStage, granted])) digest = Math.imul(digest ^ character.charCodeAt(0), 0x01000193) >>> 0;
-	return digest * PLACES + ((position ?? 0) % PLACES);
-}
-
-/** A version without the place. */
-function matterOf(version: number): number {
-	return Math.floor(version / PLACES);
 }
 
 function nobody(detail = 'Nobody on this stage or in its queue has that id.'): DomainError {

@@ -7,7 +7,7 @@ import type { IceServer, StageServerFrame } from './protocol.ts';
 import { encodeEvent, STAGE_ENDINGS, type StageConnection, type StageEnding } from './stage-connection.ts';
 import type { StagePrincipal } from './stage-policy.ts';
 import { carryOut, type StageRequestContext } from './stage-requests.ts';
-import type { StageLog } from './stage-room.ts';
+import type { StageLog } from './stage-log.ts';
 import type { StagePlace, StageService } from './stage-service.ts';
 
 export interface StageSocketLimits {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { participantIdOf } from '../../server/rooms/stage-roster.ts';
 import { until } from '../support/cluster/until.ts';
+import { PersonalFeed } from '../support/personal-feed.ts';
 import { ADMIN_TOKEN, RostrumProcess } from '../support/process/rostrum-process.ts';
 import { RedisServer } from '../support/redis/redis-server.ts';
 import { RtcListener } from '../support/rtc/listener.ts';
@@ -93,6 +94,38 @@ describe('people of a room on three nodes', () => {
 		expect(await status(one, 'POST', 'hand', eve, { raised: false })).toBe(200);
 	});
 
+	it('an invitation reaches the streams of the one who is meant on every node within 2 s, and nobody else’s', async () => {
+		const [host, kim, lou] = [await tokenOf('host', 'hana'), await tokenOf('listener', 'kim'), await tokenOf('listener', 'lou')];
+		const follow = (token?: string): Promise<PersonalFeed[]> => Promise.all([...nodes.values()].map((node) => PersonalFeed.open(node.url, ROOM, token)));
+		const [mine, theirs, anybodys] = [await follow(kim), await follow(lou), await follow()];
+		open.push(...mine, ...theirs, ...anybodys);
+		const invitedAtMs = performance.now();
+		expect(await status(others[0]!, 'POST', `participants/${idOf('kim')}/invite`, host)).toBe(204);
+		const [invitation] = await mine[0]!.heard(1);
+		for (const feed of mine) expect(await feed.heard(1)).toEqual([invitation]);
+		const toldMs = performance.now() - invitedAtMs;
+		console.log(`  from the host's call to the last of ${mine.length} nodes' streams: ${Math.round(toldMs)} ms`);
+		expect(toldMs).toBeLessThan(2_000);
+
+		// A stream that begins at any node from now on begins with it; after the answer it is over for all.
+		const later = await PersonalFeed.open(others[1]!.url, ROOM, kim);
+		open.push(later);
+		expect(await later.heard(1)).toEqual([invitation]);
+		expect(await status(others[1]!, 'POST', 'invitation', kim, { accept: false })).toBe(200);
+		for (const feed of [...mine, later]) expect(await feed.heard(2)).toEqual([invitation, null]);
+		expect([...theirs, ...anybodys].map(({ told }) => told.length)).toEqual([0, 0, 0, 0, 0, 0]);
+	});
+
+	it('who comes on stage and leaves it is told on the streams of every node', async () => {
+		const feeds = await Promise.all([...nodes.values()].map((node) => PersonalFeed.open(node.url, ROOM)));
+		open.push(...feeds);
+		const speaker = await onStage(others[0]!, await tokenOf('speaker', 'sam'));
+		await speaker.welcome();
+		for (const feed of feeds) await feed.sees('sam');
+		await speaker.request('leave', {});
+		for (const feed of feeds) await feed.sees('sam', false);
+	});
+
 	it('a hand raised at one node is in the queue of the next home when the home is killed, and so is all the rest', async () => {
 		const [one, two] = [others[0]!, others[1]!];
 		const host = await onStage(one, await tokenOf('host', 'hana'));
@@ -121,6 +154,8 @@ describe('people of a room on three nodes', () => {
 			return true;
 		});
 		expect(next).toEqual(up);
+		// Each node finds out by itself who has followed.
+		await until('the other node knows it too', 10_000, async () => (await one.call('GET', at('hand'), undefined, bob)).status === 200);
 		expect((await one.json<Hand>('GET', at('hand'), undefined, bob)).stage).not.toBeNull();
 
 		const again = await onStage(two, gus);

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { measureAudible, startMeasuring, stopMeasuring } from '../support/browser/audible.ts';
+import { participantIdOf } from '../../server/rooms/stage-roster.ts';
 import { closeAll, LANGUAGES, launchChromium, VIEWS } from '../support/browser/chromium.ts';
 import { joinStage, listenTo, person } from '../support/browser/people.ts';
 import { hearsSound, spurtsHeard } from '../support/browser/probe.ts';
@@ -145,6 +146,59 @@ describe('people on stage', () => {
 		await onStage(hana, 'Sami').waitFor({ state: 'detached' });
 		steady.close();
 		await Promise.all([hana, listener, guest].map((page) => page.context().close()));
+	});
+
+	it('somebody whose hand is down is invited by the API, is told in a live region, accepts by keyboard and is on air', async () => {
+		await server.room({ id: 'called', title: 'Questions' });
+		const hana = await host('called');
+		const [listener, sami] = [await person(listenerBrowser), await person(guestBrowser)];
+		await listenTo(listener, `${server.url}/r/called`);
+		const { url } = await server.token('called', 'listener', 'Sami', { subject: 'sami' });
+		await listenTo(sami, url);
+		await sami.locator('[data-hand=down]').waitFor();
+		const invite = async (subject: string) => {
+			const { token } = await server.token('called', 'host', 'Hana');
+			expect((await server.call('POST', `/v1/rooms/called/participants/${participantIdOf('called', subject)}/invite`, undefined, token)).status).toBe(204);
+		};
+		const card = sami.getByRole('group', { name: /Hana.? invites you on stage/ });
+
+		await invite('sami');
+		await card.waitFor();
+		await sami.locator('.hand-panel [aria-live=assertive]', { hasText: /Hana.? invites you on stage/ }).waitFor({ state: 'attached' });
+		// Whatever the person is typing in keeps the keyboard, and nothing lies over the page.
+		expect(await sami.evaluate(() => document.querySelector('dialog[open]'))).toBeNull();
+		await card.getByRole('button', { name: 'Not now' }).click();
+		await sami.locator('[data-hand=down]').waitFor();
+
+		// What came while the page was away is there when it is back, before anything is pressed.
+		await sami.goto('about:blank');
+		await invite('sami');
+		await sami.goto(url);
+		await card.waitFor();
+		await card.getByRole('button', { name: 'Come on stage' }).focus();
+		const acceptedMs = Date.now();
+		await sami.keyboard.press('Enter');
+		await onStage(hana, 'Sami').waitFor();
+		await sami.getByText('You are on air', { exact: true }).waitFor();
+		await hears(listener, await numberOf(hana, 'Sami'), acceptedMs);
+		await Promise.all([hana, listener, sami].map((page) => page.context().close()));
+	});
+
+	it('a guest who was on stage and is a listener again can be invited back, though the page came without a token', async () => {
+		await server.room({ id: 'back', title: 'Questions' });
+		const hana = await host('back');
+		const sami = await person(guestBrowser);
+		await raised(sami, 'back', 'Sami');
+		await hana.getByRole('button', { name: /^Bring .?Sami/ }).click();
+		await sami.getByText('You are on air', { exact: true }).waitFor();
+		const { stage } = await server.json<{ stage: { id: string; name: string }[] }>('GET', '/v1/rooms/back');
+		const samis = stage.find(({ name }) => name === 'Sami')?.id ?? '';
+		await act(hana, 'Sami', 'Back to the listeners');
+		await sami.getByText('You are back among the listeners. Thank you for speaking!').waitFor();
+		await server.call('POST', `/v1/rooms/back/participants/${samis}/invite`, undefined, (await server.token('back', 'host', 'Hana')).token);
+		await sami.getByRole('group', { name: /Hana.? invites you on stage/ }).getByRole('button', { name: 'Come on stage' }).click();
+		await sami.getByText('You are on air', { exact: true }).waitFor();
+		await Promise.all([hana, sami].map((page) => page.context().close()));
 	});
 
 	it('mute, and ask to unmute: the microphone is opened by its owner alone', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { participantIdOf } from '../../server/rooms/stage-roster.ts';
+import { PersonalFeed } from '../support/personal-feed.ts';
 import { RostrumProcess } from '../support/process/rostrum-process.ts';
 import { RtcListener } from '../support/rtc/listener.ts';
 import { RtcSpeaker } from '../support/rtc/speaker.ts';
@@ -125,6 +126,35 @@ describe('people of a room', () => {
 		// The grace period ends, and nobody but a co-host is there.
 		expect(await speaker.next('role')).toEqual({ role: 'host' });
 		expect(await code(server.call('POST', at('tokens'), { role: 'speaker', name: 'Dan' }, token))).toBe('201');
+		await speaker.close();
+	});
+
+	it('who have no hand up hear of an invitation on their own streams alone, at once or when they are back', async () => {
+		const host = await tokenOf('host', 'hana');
+		const [kim, lou] = [await tokenOf('listener', 'kim'), await tokenOf('listener', 'lou')];
+		const follow = async (token?: string): Promise<PersonalFeed> => {
+			const feed = await PersonalFeed.open(server.url, ROOM, token);
+			open.push(feed);
+			return feed;
+		};
+		const [mine, others, anybody] = [await follow(kim), await follow(lou), await follow()];
+		expect(await code(server.call('POST', at(`participants/${idOf('kim')}/invite`), undefined, host))).toBe('204');
+		const [invitation] = await mine.heard(1);
+		expect(invitation).toEqual({ by: 'hana', expiresAt: expect.any(String) });
+		// A further stream is told with its first words, and so is one that comes back.
+		const phone = await follow(kim);
+		expect(await phone.heard(1)).toEqual([invitation]);
+		expect(await code(server.call('POST', at('invitation'), { accept: false }, kim))).toBe('200');
+		expect([await mine.heard(2), await phone.heard(2)]).toEqual([[invitation, null], [invitation, null]]);
+
+		mine.close();
+		expect(await code(server.call('POST', at(`participants/${idOf('kim')}/invite`), undefined, host))).toBe('204');
+		const back = await follow(kim);
+		await back.heard(1);
+		const { stage } = await server.json<Hand>('POST', at('invitation'), { accept: true }, kim);
+		const speaker = await onStage(stage?.token ?? '');
+		expect(await back.heard(2)).toEqual([{ by: 'hana', expiresAt: expect.any(String) }, null]);
+		expect([others.told, anybody.told]).toEqual([[], []]);
 		await speaker.close();
 	});
 

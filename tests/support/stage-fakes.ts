@@ -9,7 +9,7 @@ import type { StageRoster, StageState } from '../../server/rooms/stage-roster.ts
 import type { Ban, RoomStore } from '../../server/rooms/store/room-store.ts';
 import type { StageEvent, StageEventName, StageServerFrame } from '../../server/stage/protocol.ts';
 import type { StageConnection, StageEnding } from '../../server/stage/stage-connection.ts';
-import type { StageLog } from '../../server/stage/stage-room.ts';
+import type { StageLog } from '../../server/stage/stage-log.ts';
 import type { StageHomes, StageStore } from '../../server/stage/stage-store.ts';
 
 /** A clock that only a test moves. */

@@ -3,9 +3,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { DomainError } from '../../server/errors.ts';
 import { RoomDirectory } from '../../server/rooms/room-directory.ts';
 import type { Participant } from '../../server/rooms/room.ts';
-import { EMPTY_ROSTER, participantIdOf, withEntered, withLeft } from '../../server/rooms/stage-roster.ts';
+import { EMPTY_ROSTER, participantIdOf, type StageState, withEntered, withLeft } from '../../server/rooms/stage-roster.ts';
 import type { StagePrincipal } from '../../server/stage/stage-policy.ts';
 import { type StagePlace, StageService } from '../../server/stage/stage-service.ts';
+import type { StageStore } from '../../server/stage/stage-store.ts';
 import { FakeConnection, FakeHomes, FakeMedia, FakeStageStore, FakeStore, recordingLog, VirtualClock } from '../support/stage-fakes.ts';
 
 const ROOM = 'launch';
@@ -26,13 +27,13 @@ let rooms: RoomDirectory;
 let a: Node;
 let b: Node;
 
-function makeNode(): Node {
+function makeNode(ownStore: StageStore = stageStore): Node {
 	const homes = new FakeHomes();
 	const media = new FakeMedia();
 	const log = recordingLog();
 	let mediaIds = 0;
 	const stages = StageService.create({
-		rooms, store, media, homes, stageStore, log,
+		rooms, store, media, homes, stageStore: ownStore, log,
 		now: clock.now,
 		schedule: clock.schedule,
 		randomId: () => `media-${++mediaIds}`,
@@ -341,6 +342,20 @@ describe('a node that is not the home', () => {
 		b.stages.applyRemoteStage(ROOM, epoch, roster);
 		expect(b.stages.roster(ROOM)).toBe(two.participants);
 		expect(b.changes).toEqual([2]);
+	});
+
+	it('tells of it also when its store has taken in what comes before it says so, and keeps the newest of both', () => {
+		let stored: StageState | undefined;
+		const c = makeNode({ saveStage: async () => {}, loadStage: async () => stored, stageOf: () => stored });
+		for (const roster of [one, two]) {
+			stored = { epoch: 1, roster };
+			c.stages.applyRemoteStage(ROOM, 1, roster);
+			c.stages.applyRemoteStage(ROOM, 1, roster);
+		}
+		expect(c.changes).toEqual([one.version, two.version]);
+		const d = makeNode({ saveStage: async () => {}, loadStage: async () => stored, stageOf: () => stored });
+		d.stages.applyRemoteStage(ROOM, 1, one);
+		expect([d.stages.roster(ROOM), d.changes]).toEqual([two.participants, [two.version]]);
 	});
 
 	it('believes a later home whatever its version', () => {

@@ -1,8 +1,10 @@
 // A listener's hand as the page has it, with a clock and a server of our own.
+import { signal } from '@preact/signals';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HandModel, type HandParts } from '../../server/web/browser/pages/hand-model.ts';
 import { actionsOn } from '../../server/web/browser/pages/stage-actions.ts';
 import { Emitter } from '../../server/web/browser/sdk/emitter.ts';
+import type { Invitation } from '../../server/web/browser/sdk/event-feed.ts';
 import { type Hand, type HandEvents, HandSession } from '../../server/web/browser/sdk/hand-session.ts';
 import { MicrophoneError } from '../../server/web/browser/sdk/microphone.ts';
 import { ProblemError } from '../../server/web/browser/sdk/problem.ts';
@@ -191,7 +193,7 @@ function handPage(options: { guest?: string; denied?: boolean; remembered?: bool
 	FakeStage.made = [];
 	const kept = new Map<string, string>(options.remembered === true ? [['rostrum.hand.a', '1']] : []);
 	const hand = new FakeHand();
-	const page = { roomId: 'a', servers: new Servers(SERVER), heldBack: [] as boolean[], listened: 0, away: null as ProblemError | null, holdBack: (yes: boolean) => void page.heldBack.push(yes), listen: () => void page.listened++, turnAway: (problem: ProblemError) => void (page.away = problem) };
+	const page = { roomId: 'a', servers: new Servers(SERVER), invitation: signal<Invitation | null>(null), identified: [] as string[], identify: (token: string) => void page.identified.push(token), heldBack: [] as boolean[], listened: 0, away: null as ProblemError | null, holdBack: (yes: boolean) => void page.heldBack.push(yes), listen: () => void page.listened++, turnAway: (problem: ProblemError) => void (page.away = problem) };
 	const guest = { personal: false, name: options.guest ?? '', held: 'guest-token', token: async () => 'guest-token', rename: async (name: string) => void (guest.name = name), drop: () => undefined };
 	const microphones: { opened: number; closed: number }[] = [];
 	const microphone = () => {
@@ -314,6 +316,70 @@ describe('HandModel', () => {
 		await model.begin();
 		await model.lower();
 		expect([model.step.value, model.news.value]).toEqual(['down', null]);
+	});
+});
+
+describe('an invitation to somebody whose hand is down', () => {
+	const CALLED: Hand = { ...DOWN, version: 7, invitation: { by: 'Hana', expiresAt: '2026-11-22T12:00:00Z' } };
+	const called = () => {
+		const { page, ...rest } = handPage({ guest: 'Sami' });
+		const stop = rest.model.watch();
+		return { page, stop, ...rest };
+	};
+
+	it('is asked about when the room’s stream tells of it, and then leads on stage like any other', async () => {
+		const { model, hand, page } = called();
+		expect(hand.looked).toBe(0);
+		page.invitation.value = CALLED.invitation;
+		expect(hand.looked).toBe(1);
+		hand.say(CALLED);
+		expect(model.step.value).toBe('invited');
+		// The next stream tells it again.
+		page.invitation.value = { by: 'Hana', expiresAt: '2026-11-22T12:00:00Z' };
+		expect(hand.looked).toBe(1);
+		hand.next = TAKEN;
+		await model.accept();
+		await vi.advanceTimersByTimeAsync(0);
+		expect([hand.answers, model.step.value]).toEqual([[true], 'on-stage']);
+	});
+
+	it('is not asked about while the hand is up, which is asked about anyway, nor when nobody is there to be shown it', async () => {
+		const { model, hand, page, stop } = called();
+		await model.begin();
+		page.invitation.value = CALLED.invitation;
+		expect([hand.looked, model.step.value]).toEqual([0, 'up']);
+		stop();
+		await model.lower();
+		page.invitation.value = { by: 'Hana', expiresAt: '2026-11-22T12:05:00Z' };
+		expect(hand.looked).toBe(0);
+	});
+
+	it('leads nobody on air without a click here: granted on another page, it waits', async () => {
+		const { model, hand, page } = called();
+		page.invitation.value = CALLED.invitation;
+		hand.say(TAKEN);
+		await vi.advanceTimersByTimeAsync(1_000);
+		expect([model.step.value, FakeStage.made.length]).toEqual(['held', 0]);
+	});
+
+	it('that came while a hand failed to go up is not missed', async () => {
+		const { model, hand, page } = handPage({ guest: 'Sami' });
+		model.watch();
+		hand.next = new ProblemError({ status: 409, code: 'hands_full', title: 'full' });
+		const raising = model.begin();
+		page.invitation.value = CALLED.invitation;
+		await raising;
+		expect([hand.looked, model.failure.value?.code]).toEqual([1, 'hands_full']);
+	});
+
+	it('needs the room’s stream to know whose it is: of a guest who has a pass already, and of one whose hand went down', async () => {
+		const fresh = handPage({ guest: 'Sami' });
+		expect(fresh.page.identified).toEqual(['guest-token']);
+		const up = handPage({ guest: 'Sami', remembered: true });
+		up.hand.say(UP);
+		expect(up.page.identified).toEqual([]);
+		await up.model.lower();
+		expect(up.page.identified).toEqual(['guest-token']);
 	});
 });
 

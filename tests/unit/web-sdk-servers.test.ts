@@ -267,12 +267,41 @@ describe('the event feed', () => {
 		let streams = 0;
 		const a = await serve((request, response) => {
 			streams += 1;
+			// What is not told again because it was seen would be lost.
+			expect(request.headers['last-event-id']).toBeUndefined();
 			stream(request, response, streams === 1 ? event('move', { 'n1.2': 0.5 }) : event('room', { id: 'launch' }));
 			if (streams === 1) response.end();
 		});
 		const { told, next } = feedOf(new Servers(a.url));
 		await next(3);
 		expect(told).toEqual([['move', { 'n1.2': 0.5 }], ['move', {}], ['room', { id: 'launch' }]]);
+	});
+
+	it('goes on as a guest once there is a pass, from where it was, and without one when the server does not take it', async () => {
+		const asked: { authorization: string | undefined; from: string | undefined }[] = [];
+		const a = await serve((request, response) => {
+			const { authorization, 'last-event-id': from } = request.headers;
+			asked.push({ authorization, from: from as string | undefined });
+			if (authorization === 'Bearer over') response.writeHead(401, { 'content-type': 'application/problem+json' }).end('{"code":"token_invalid","status":401,"title":"no"}');
+			else stream(request, response, event('room', { asked: asked.length }));
+		});
+		const { feed, told, next } = feedOf(new Servers(a.url));
+		const refused: unknown[] = [];
+		feed.on('refused', (problem) => refused.push(problem));
+		await next(1);
+		feed.identify('pass');
+		// The same pass again is no reason for another stream.
+		feed.identify('pass');
+		await next(2);
+		feed.identify('over');
+		await next(3);
+		expect(asked).toEqual([
+			{ authorization: undefined, from: undefined },
+			{ authorization: 'Bearer pass', from: '1' },
+			{ authorization: 'Bearer over', from: '1' },
+			{ authorization: undefined, from: '1' },
+		]);
+		expect([told.length, refused]).toEqual([3, []]);
 	});
 
 	it('leaves a server that says goodbye', async () => {

@@ -35,6 +35,7 @@ export function registerEventRoutes(instance: FastifyInstance, { deps, bans }: R
 				summary: 'Follow a room: its state, stage and listener count (server-sent events)',
 				description:
 					'Events `room`, `stage`, `listeners` and `bye`, each with the whole state as JSON, never a difference. ' +
+					'With a token also `invitation`: a host asks its holder, and nobody else, onto the stage (`{invitation: {by, expiresAt}}`), or not any more (`{invitation: null}`). ' +
 					'`Last-Event-ID` resumes. Private rooms need a token, as a header or `?access_token=`.',
 				tags: ['rooms'],
 				params: RoomParams,
@@ -69,9 +70,9 @@ export function registerEventRoutes(instance: FastifyInstance, { deps, bans }: R
 				else raw.end();
 			};
 			const lastEventId = request.headers['last-event-id'] ?? request.query.lastEventId;
-			const subscription = deps.events.attach(room.id, write, lastEventId, end);
-			open.add(raw);
 			const { principal } = request;
+			const subscription = deps.events.attach(room.id, write, lastEventId, end, principal?.subject);
+			open.add(raw);
 			const disown = principal ? deps.owners?.add(principal, room.id, (reason) => {
 				subscription.close();
 				raw.end(byeChunk(reason));

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import type { Principal } from '../../../auth/claims.ts';
 import { HandEntry, HandsPage, MAX_HANDS_PAGE } from '../../stage/protocol.ts';
-import type { HandState } from '../../stage/stage-people.ts';
+import type { HandState } from '../../stage/hand-state.ts';
 import { requirePermission, requireToken } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
 import { HOME_PROBLEMS, NoQuery, problems, RoomParams, TOKEN_PROBLEMS } from '../schemas.ts';

@@ -50,6 +50,15 @@ export function registerParticipantRoutes(instance: FastifyInstance, { deps, ban
 		},
 	);
 	app.post(
+		path('lower'),
+		{ config: { atHome: true }, schema: described('lowerParticipantHand', 'Lower somebody’s hand, or take an invitation back', NoBody) },
+		async (request, reply) => {
+			const { room, participant } = request.params;
+			await people.lowerHand(actorIn(request, room), room, participant);
+			return reply.code(204).send();
+		},
+	);
+	app.post(
 		path('promote'),
 		{
 			config: { atHome: true },

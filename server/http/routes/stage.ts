@@ -10,7 +10,33 @@ const StageResource = Type.Object({ ...StageSettings.properties, order: Type.Arr
 
 /** What is set for a stage as a whole. */
 export function registerStageRoutes(instance: FastifyInstance, { deps }: RouteContext): void {
-	instance.withTypeProvider<TypeBoxTypeProvider>().put(
+	const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+
+	// The path of the stage itself is its socket's.
+	app.get(
+		'/v1/rooms/:room/stage/settings',
+		{
+			config: { atHome: true },
+			schema: {
+				operationId: 'readStageSettings',
+				summary: 'Whether the stage is locked, how many it holds, whom it shows first',
+				description: 'Hosts, co-hosts and admins, by the role they have on this stage.',
+				tags: ['stage'],
+				params: RoomParams,
+				querystring: NoQuery,
+				response: { 200: { ...StageResource, description: 'As it is now' }, ...problems(...TOKEN_PROBLEMS, ...HOME_PROBLEMS, 'banned', 'room_not_found', 'shutting_down') },
+			},
+		},
+		async (request, reply) => {
+			const { room: roomId } = request.params;
+			const actor = requireToken(request, roomId);
+			deps.rooms.require(roomId);
+			const { order, ...settings } = await deps.stages.people.settings(actor, roomId);
+			return reply.header('cache-control', 'no-store').send({ ...settings, order: [...order] });
+		},
+	);
+
+	app.put(
 		'/v1/rooms/:room/stage',
 		{
 			config: { atHome: true },

@@ -1,7 +1,8 @@
 import { DomainError } from '../../../server/errors.ts';
 import type { SessionCreated } from '../../../server/programme/room-media.ts';
 import type { Participant } from '../../../server/rooms/room.ts';
-import type { HandState, StagePeople } from '../../../server/stage/stage-people.ts';
+import type { HandState } from '../../../server/stage/hand-state.ts';
+import type { StagePeople } from '../../../server/stage/stage-people.ts';
 import { requireRight, type StagePrincipal } from '../../../server/stage/stage-policy.ts';
 import type { StageService } from '../../../server/stage/stage-service.ts';
 import type { FakeRoomMedia } from './fake-room-media.ts';
@@ -112,6 +113,9 @@ export class FakePeople implements Pick<StagePeople, keyof StagePeople> {
 	}
 	command(): Promise<never> {
 		return Promise.reject(new Error('nobody commands by socket in these tests'));
+	}
+	settings(actor: StagePrincipal, roomId: string): ReturnType<StagePeople['set']> {
+		return this.set(actor, roomId, {});
 	}
 	async set(actor: StagePrincipal, roomId: string, { locked = false, maxSize = 50, order = [] }: Parameters<StagePeople['set']>[2]): Promise<Awaited<ReturnType<StagePeople['set']>>> {
 		requireRight(actor, 'stage:moderate', roomId);

@@ -193,7 +193,15 @@ export class RtcSpeaker {
 			payload,
 		});
 		this.#sequenceNumber = (this.#sequenceNumber + 1) & 0xffff;
-		track.sendMessageBinary(levels ? withLevel(packet, levelDbov) : packet);
+		try {
+			track.sendMessageBinary(levels ? withLevel(packet, levelDbov) : packet);
+		} catch (error) {
+			// Its own thread has closed it since it was asked.
+			if (!track.isOpen()) {
+				return;
+			}
+			throw error;
+		}
 		this.sent.push({ key: frameKeysOf(payload)[0] ?? '', levelDbov, atMs: performance.now() });
 	}
 }

@@ -1,4 +1,5 @@
-import { computed, signal } from '@preact/signals';
+import { computed, effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
+import type { Invitation } from '../sdk/event-feed.ts';
 import type { GuestPass } from '../sdk/guest.ts';
 import { type Hand, HandSession, type HandOptions } from '../sdk/hand-session.ts';
 import { Microphone, MicrophoneError, type MicrophoneTrouble } from '../sdk/microphone.ts';
@@ -26,6 +27,10 @@ const HEARS_AFTER_MS = 250;
 export interface HandPage {
 	readonly roomId: string;
 	readonly servers: Servers;
+	/** As the room's stream tells it. */
+	readonly invitation: ReadonlySignal<Invitation | null>;
+	/** From now on the room's stream is to tell what is for this guest alone. */
+	identify(guestToken: string): void;
 	/** Silences the room's stream, which goes on all the same: coming back to it is instant. */
 	holdBack(yes: boolean): void;
 	/** Makes sure that the room is heard. */
@@ -61,7 +66,7 @@ export class HandModel {
 	readonly #parts: HandParts;
 	#session: ReturnType<HandParts['hand']> | undefined;
 	#stageToken: string | undefined;
-	/** The first answer after the page was loaded. */
+	/** The next answer is not to something that was done here, e.g. the first after the page was loaded. */
 	#fresh = false;
 	/** The microphone has been opened by this page before, and can be while the stage connects. */
 	#allowed = false;
@@ -74,7 +79,18 @@ export class HandModel {
 		if (this.#remembered() && parts.guest.held !== undefined) {
 			this.#fresh = true;
 			this.#open(parts.guest.held).look();
+		} else {
+			this.#identify();
 		}
+	}
+
+	/** While there is a place to ask: somebody whose hand is down may be invited, too. @returns call it when there is none any more */
+	watch(): () => void {
+		return effect(() => {
+			if (this.#page.invitation.value !== null) {
+				untracked(() => this.#invited());
+			}
+		});
 	}
 
 	/** With which the stage's own page can be opened. */
@@ -102,6 +118,7 @@ export class HandModel {
 		microphone.close();
 		if (!allowed) {
 			this.step.value = 'down';
+			this.#invitedMeanwhile();
 			return;
 		}
 		this.step.value = 'raising';
@@ -113,6 +130,7 @@ export class HandModel {
 		} catch (error) {
 			this.failure.value = asProblem(error);
 			this.step.value = 'down';
+			this.#invitedMeanwhile();
 		}
 	}
 
@@ -162,6 +180,34 @@ export class HandModel {
 		if (token !== undefined) {
 			this.#clear();
 			await this.#go(token);
+		}
+	}
+
+	/** The stream says no more than that it is time to ask; from here on it is as with a hand that is up. */
+	#invited(): void {
+		const { held } = this.#parts.guest;
+		const step = this.step.peek();
+		if (held === undefined || (step !== 'down' && step !== 'naming')) {
+			return;
+		}
+		// What was granted to this person on another page leads nobody on air here without a click.
+		this.#fresh = true;
+		this.#open(held).look();
+		void this.#parts.stage().catch(() => undefined);
+	}
+
+	/** Somebody who was about to raise a hand, which did not go up, would miss it. */
+	#invitedMeanwhile(): void {
+		if (this.#page.invitation.peek() !== null) {
+			this.#invited();
+		}
+	}
+
+	/** A hand that is up is asked about; for one that is down the room's stream has to know whose it is. */
+	#identify(): void {
+		const { personal, held } = this.#parts.guest;
+		if (!personal && held !== undefined) {
+			this.#page.identify(held);
 		}
 	}
 
@@ -296,6 +342,7 @@ export class HandModel {
 		this.hand.value = null;
 		this.step.value = 'down';
 		this.news.value = news;
+		this.#identify();
 	}
 
 	async #opened(microphone: Microphone): Promise<boolean> {

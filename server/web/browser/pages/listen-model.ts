@@ -2,7 +2,7 @@ import { batch, computed, signal } from '@preact/signals';
 import type { RoomSummary } from '../../../stage/protocol.ts';
 import { takeLinkToken } from '../api/link-token.ts';
 import {
-	type CaptionLine, EventFeed, ListenSession, type ListenState, type MovePortions, type OverflowState, type ProblemError, type PublicSpeaker, type Quality, type QueueInfo, type ReactionCounts, Servers,
+	type CaptionLine, EventFeed, type Invitation, ListenSession, type ListenState, type MovePortions, type OverflowState, type ProblemError, type PublicSpeaker, type Quality, type QueueInfo, type ReactionCounts, Servers,
 } from '../sdk/listen.ts';
 import { loadMore } from './listen-later.ts';
 import { roomFromPath } from './room-path.ts';
@@ -29,6 +29,8 @@ export class ListenModel {
 	readonly listeners = signal<number | null>(null);
 	readonly captions = signal<readonly CaptionLine[]>([]);
 	readonly reactions = signal<ReactionCounts | null>(null);
+	/** A host asks this person, whose hand may be down, on stage; as the room's stream tells it. */
+	readonly invitation = signal<Invitation | null>(null);
 	readonly feedConnected = signal(true);
 	readonly refused = signal<ProblemError | null>(null);
 	readonly state = signal<ListenState>('idle');
@@ -79,6 +81,12 @@ export class ListenModel {
 		});
 		this.#feed.on('reactions', (reactions) => {
 			this.reactions.value = reactions;
+		});
+		this.#feed.on('invitation', ({ invitation }) => {
+			this.invitation.value = invitation;
+			if (invitation !== null) {
+				loadMore();
+			}
 		});
 		this.#feed.on('move', (portions) => {
 			this.#moves = portions;
@@ -152,6 +160,11 @@ export class ListenModel {
 		if (!this.active.value && this.room.value?.state !== 'ended') {
 			this.toggle();
 		}
+	}
+
+	/** The room's stream is a guest's own from now on. */
+	identify(guestToken: string): void {
+		this.#feed.identify(guestToken);
 	}
 
 	/** Nothing more is to be had here. */

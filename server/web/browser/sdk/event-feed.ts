@@ -19,6 +19,14 @@ export interface PublicSpeaker {
 	connected: boolean;
 }
 
+/** A host asks one to come on stage. */
+export interface Invitation {
+	/** The host's name. */
+	readonly by: string;
+	/** ISO 8601. */
+	readonly expiresAt: string;
+}
+
 export interface FeedEvents {
 	room: RoomSummary;
 	stage: { speakers: readonly PublicSpeaker[] };
@@ -26,6 +34,8 @@ export interface FeedEvents {
 	/** The last lines, of each language. */
 	captions: { items: readonly CaptionLine[]; version: number };
 	reactions: ReactionCounts;
+	/** For this person alone: a host asks one onto the stage, or not any more. Only with a token. */
+	invitation: { invitation: Invitation | null };
 	/** Which part of each shard's listeners is to be elsewhere: for `ListenSession.move`. */
 	move: MovePortions;
 	/** The node goes away; the feed comes back by itself if `reconnect`. */
@@ -60,6 +70,8 @@ export class EventFeed extends Emitter<FeedEvents> {
 	readonly #options: FeedOptions;
 	readonly #random: () => number;
 	readonly #server: ServerCursor;
+	/** Got after the feed was made; comes before the one in the options. */
+	#guestToken: string | undefined;
 	#lastEventId = '';
 	#attempt = 0;
 	#moves: MovePortions = {};
@@ -82,6 +94,22 @@ export class EventFeed extends Emitter<FeedEvents> {
 		}
 	}
 
+	/**
+	 * Follows as this guest from now on, so that what is for them alone comes, too. A pass that the server does not take
+	 * (any more) is forgotten: the room is still everybody's to follow.
+	 */
+	identify(guestToken: string): void {
+		if (this.#options.token !== undefined || guestToken === this.#guestToken) {
+			return;
+		}
+		this.#guestToken = guestToken;
+		if (this.#running !== undefined) {
+			// Goes on where the stream before has ended; nobody needs to see a break.
+			this.#stopReading();
+			void this.#run();
+		}
+	}
+
 	close(): void {
 		clearTimeout(this.#timer);
 		this.#timer = undefined;
@@ -99,6 +127,12 @@ export class EventFeed extends Emitter<FeedEvents> {
 		} catch (error) {
 			const problem = asProblem(error);
 			retryAfterMs = problem.retryAfterMs;
+			if (this.#running === running && problem.status === 401 && this.#guestToken !== undefined) {
+				this.#guestToken = undefined;
+				this.#stopReading();
+				void this.#run();
+				return;
+			}
 			if (this.#running === running && FINAL.has(problem.status)) {
 				this.#stopReading();
 				this.emit('refused', { problem });
@@ -110,7 +144,10 @@ export class EventFeed extends Emitter<FeedEvents> {
 		if (this.#running === running) {
 			this.#stopReading();
 			this.emit('connection', { connected: false });
-			// Nobody says so any more; the next stream does, if it still holds.
+			// Nobody says so any more; the next stream does, if it still holds: it is not to think that it was said already.
+			if (Object.keys(this.#moves).length > 0) {
+				this.#lastEventId = '';
+			}
 			this.#setMoves({});
 			if (retryAfterMs === null) {
 				return;
@@ -121,7 +158,7 @@ export class EventFeed extends Emitter<FeedEvents> {
 
 	/** @returns null: stay away for good; else how long to stay away once the stream has ended, if the server said so */
 	async #read(signal: AbortSignal): Promise<number | null | undefined> {
-		const { room, token } = this.#options;
+		const { room, token = this.#guestToken } = this.#options;
 		this.#answered = false;
 		this.#expectMore(ANSWER_MS);
 		const response = await fetch(new URL(`/v1/rooms/${encodeURIComponent(room)}/events`, this.#server.url), {
@@ -189,6 +226,9 @@ export class EventFeed extends Emitter<FeedEvents> {
 				return undefined;
 			case 'reactions':
 				this.emit('reactions', trusted<FeedEvents['reactions']>(body));
+				return undefined;
+			case 'invitation':
+				this.emit('invitation', trusted<FeedEvents['invitation']>(body));
 				return undefined;
 			case 'move':
 				this.#setMoves(trusted<MovePortions>(body));

@@ -1,6 +1,7 @@
 import { LISTEN_BACKOFF, retryDelayMs } from './backoff.ts';
 import { trusted } from './boundary.ts';
 import { Emitter } from './emitter.ts';
+import type { Invitation } from './event-feed.ts';
 import { asProblem, type ProblemError, problemOf } from './problem.ts';
 import { elsewhereMayHelp, Servers, type ServerCursor } from './servers.ts';
 
@@ -14,7 +15,7 @@ export interface Hand {
 	/** Raised hands in the room. */
 	readonly total: number;
 	/** A host asks one to come on stage. */
-	readonly invitation: { readonly by: string; readonly expiresAt: string } | null;
+	readonly invitation: Invitation | null;
 	/** One is on stage by now, on whichever page or device. */
 	readonly onStage: boolean;
 	/** The way there, once the invitation was accepted or the raised hand was taken up. */
@@ -49,7 +50,8 @@ const open = ({ raised, invitation, stage }: Hand): boolean => (raised || invita
 
 /**
  * A listener's hand: raises and lowers it, answers invitations, and learns what becomes of it by asking the
- * server for as long as there is anything to learn. Nobody else is told, and while the hand is down nothing is asked.
+ * server for as long as there is anything to learn. Nobody else is told, and while the hand is down nothing is asked:
+ * the room's stream (`EventFeed`, event `invitation`) says when it is time to `look`.
  */
 export class HandSession extends Emitter<HandEvents> {
 	readonly #options: HandOptions;

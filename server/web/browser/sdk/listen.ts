@@ -1,6 +1,6 @@
 // What a listening page needs, without the stage's much larger part.
 export type { CaptionLine } from './captions.ts';
-export { type FeedEvents, EventFeed, type PublicSpeaker } from './event-feed.ts';
+export { type FeedEvents, EventFeed, type Invitation, type PublicSpeaker } from './event-feed.ts';
 export { type ListenEvents, type ListenOptions, type ListenState } from './listen-events.ts';
 export { ListenSession } from './listen-session.ts';
 export { type MovePortions } from './move-plan.ts';
