@@ -9,7 +9,8 @@ export interface WebhookAdmin {
 	change(id: string, patch: WebhookPatch): Promise<WebhookResource>;
 	/** With what waits for it, on every node. */
 	remove(id: string): Promise<void>;
-	rotate(id: string): Promise<{ secret: string; previousUntil: string }>;
+	/** A new secret, told this once. The old one signs too for so many seconds (default: a day); one before that does no more. */
+	rotate(id: string, overlapSeconds?: number): Promise<{ secret: string; previousUntil: string }>;
 	/** Sends a message that says nothing. */
 	test(id: string): { event: string; delivery: string };
 	/** Of all nodes, newest first. */

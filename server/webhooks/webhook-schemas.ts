@@ -8,7 +8,7 @@ const Instant = Type.String({ format: 'date-time' });
 export const WEBHOOK_EVENTS = [
 	'room.created', 'room.opened', 'room.live', 'room.ended', 'room.removed', 'room.reported',
 	'stage.joined', 'stage.left',
-	'overflow.started', 'recording.ready', 'node.lost',
+	'overflow.started', 'recording.ready', 'recording.hindered', 'recording.resumed', 'node.lost',
 ] as const;
 export type WebhookEventType = (typeof WEBHOOK_EVENTS)[number];
 /** Sent when it is asked for, to one webhook alone. */
@@ -40,12 +40,27 @@ const webhook = {
 	createdBy: Type.String({ description: 'Subject of who made it' }),
 	secretHint: Type.String({ description: 'Last four characters of the secret' }),
 	rotatedAt: Type.Optional(Instant),
+	previousUntil: Type.Optional(Type.String({ format: 'date-time', description: 'Until then each message is signed with the secret before this one, too' })),
 };
 export const WebhookResource = Type.Object(webhook, { $id: 'Webhook', title: 'Webhook', ...strict });
 export type WebhookResource = Static<typeof WebhookResource>;
 
 const secret = Type.String({ description: 'For verifying signatures (Standard Webhooks: `whsec_…`). Shown this once.' });
 export const WebhookWithSecret = Type.Object({ ...webhook, secret }, strict);
+/** Longest time for which an old secret signs beside the new one. */
+const MAX_OVERLAP_SECONDS = 7 * 86_400;
+export const DEFAULT_OVERLAP_SECONDS = 86_400;
+export const SecretRotation = Type.Union([
+	Type.Null(),
+	Type.Object(
+		{
+			overlapSeconds: Type.Optional(
+				Type.Integer({ minimum: 0, maximum: MAX_OVERLAP_SECONDS, description: `For how long the old secret signs too, so that the receiver can change over; 0 when somebody else may know it. Default: ${DEFAULT_OVERLAP_SECONDS}` }),
+			),
+		},
+		strict,
+	),
+]);
 export const RotatedSecret = Type.Object({ secret, previousUntil: Type.String({ format: 'date-time', description: 'Until then each message is signed with the old secret, too' }) }, strict);
 export const WebhookList = Type.Object({ webhooks: Type.Array(Type.Ref('Webhook')) }, strict);
 

@@ -31,7 +31,12 @@ export const wants = ({ enabled, events, rooms }: StoredWebhook, type: string, r
 	enabled && (events.length === 0 || events.includes(type)) && (rooms.length === 0 || roomId === undefined || rooms.includes(roomId));
 
 /** Without its secrets. */
-export function webhookResource({ secret, previous: _previous, events, ...shown }: StoredWebhook): WebhookResource {
-	// What an older node wrote was checked when it came in.
-	return { ...shown, events: events as WebhookResource['events'], secretHint: secret.slice(-4) };
+export function webhookResource({ secret, previous, events, ...shown }: StoredWebhook, nowMs: number): WebhookResource {
+	return {
+		...shown,
+		// What an older node wrote was checked when it came in.
+		events: events as WebhookResource['events'],
+		secretHint: secret.slice(-4),
+		...(previous !== undefined && previous.untilMs > nowMs ? { previousUntil: new Date(previous.untilMs).toISOString() } : {}),
+	};
 }

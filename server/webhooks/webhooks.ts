@@ -12,7 +12,7 @@ import { type Delivery, type DeliveryQuery, Outbox } from './outbox.ts';
 import { Sender } from './sender.ts';
 import { type StoredWebhook, wants, webhookResource } from './webhook.ts';
 import type { WebhookAdmin } from './webhook-admin.ts';
-import { type NewWebhook, TEST_EVENT, type WebhookDelivery, type WebhookEventType, type WebhookPatch, type WebhookResource } from './webhook-schemas.ts';
+import { DEFAULT_OVERLAP_SECONDS, type NewWebhook, TEST_EVENT, type WebhookDelivery, type WebhookEventType, type WebhookPatch, type WebhookResource } from './webhook-schemas.ts';
 
 export interface WebhooksOptions {
 	config: Config['webhooks'];
@@ -43,8 +43,6 @@ export interface WebhookEvent {
 const DAY_MS = 86_400_000;
 const KEEP = { delivered: 7 * DAY_MS, dead: 30 * DAY_MS, told: 400 * DAY_MS };
 const PRUNE_EVERY_MS = 3_600_000;
-/** How long the old secret signs beside the new one. */
-const ROTATION_MS = DAY_MS;
 const MAX_WEBHOOKS = 100;
 /** Waiting messages of one webhook; beyond that a receiver that is gone would fill the disk. */
 const MAX_PENDING = 10_000;
@@ -64,6 +62,7 @@ export class Webhooks implements WebhookAdmin {
 	#lastMs = 0;
 	#count = 0;
 	#cancelPrune: () => void = () => {};
+	#lost = 0;
 	#closed = false;
 
 	/** Sends what an earlier process has left. Rejects when the outbox cannot be opened. */
@@ -98,6 +97,18 @@ export class Webhooks implements WebhookAdmin {
 		return this.#outbox.counts;
 	}
 
+	/** Since the start; `lost` could not even be put into the outbox. */
+	get totals(): Readonly<Record<'delivered' | 'failed' | 'dead' | 'lost', number>> {
+		return { ...this.#pump.totals, lost: this.#lost };
+	}
+
+	/** For how long the oldest message has been waiting for a webhook that is switched on; 0 when none does. */
+	get oldestPendingMs(): number {
+		const { records, now } = this.#options;
+		const nowMs = now();
+		return Math.max(0, ...this.#outbox.oldestPending.filter(({ webhook }) => records.get(webhook)?.enabled === true).map(({ createdMs }) => nowMs - createdMs));
+	}
+
 	/** On disk when this returns. Never throws: what has happened has happened. */
 	emit(event: WebhookEvent): void {
 		const { records, now, log, newId } = this.#options;
@@ -112,13 +123,15 @@ export class Webhooks implements WebhookAdmin {
 			if (receivers.length === 0 && event.key === undefined) return;
 			this.#outbox.add(id, receivers.map((webhook) => this.#delivery(webhook, id, event.type, event.room, payload, nowMs)), nowMs);
 		} catch (err) {
+			this.#lost++;
 			log.error({ err, type: event.type, room: event.room }, 'an event could not be put into the outbox of webhooks: look after the disk');
 		}
 		this.#pump.kick();
 	}
 
 	get all(): readonly WebhookResource[] {
-		return this.#options.records.values.map(webhookResource);
+		const nowMs = this.#options.now();
+		return this.#options.records.values.map((webhook) => webhookResource(webhook, nowMs));
 	}
 
 	async create(input: NewWebhook, by: string): Promise<WebhookResource & { secret: string }> {
@@ -137,14 +150,16 @@ export class Webhooks implements WebhookAdmin {
 			secret: newWebhookSecret(randomBytes),
 		};
 		await records.put(webhook.id, webhook);
-		return { ...webhookResource(webhook), secret: webhook.secret };
+		return { ...webhookResource(webhook, now()), secret: webhook.secret };
 	}
 
 	async change(id: string, patch: WebhookPatch): Promise<WebhookResource> {
 		if (patch.url !== undefined) this.#requireUsable(patch.url);
-		const { disabledReason: _reason, ...before } = this.#require(id);
+		const { disabledReason, ...before } = this.#require(id);
 		const webhook: StoredWebhook = {
 			...before,
+			// Why it was switched off counts until somebody decides anew whether it is.
+			...(disabledReason === undefined || patch.enabled !== undefined ? {} : { disabledReason }),
 			...(patch.url === undefined ? {} : { url: patch.url }),
 			...(patch.events === undefined ? {} : { events: [...patch.events] }),
 			...(patch.rooms === undefined ? {} : { rooms: [...patch.rooms] }),
@@ -152,19 +167,22 @@ export class Webhooks implements WebhookAdmin {
 			...(patch.enabled === undefined ? {} : { enabled: patch.enabled }),
 		};
 		await this.#options.records.put(id, webhook);
-		return webhookResource(webhook);
+		return webhookResource(webhook, this.#options.now());
 	}
 
 	async remove(id: string): Promise<void> {
 		if (!(await this.#options.records.remove(id))) throw notFound();
 	}
 
-	async rotate(id: string): Promise<{ secret: string; previousUntil: string }> {
+	async rotate(id: string, overlapSeconds = DEFAULT_OVERLAP_SECONDS): Promise<{ secret: string; previousUntil: string }> {
 		const { records, now } = this.#options;
-		const before = this.#require(id);
+		const { previous: _older, ...before } = this.#require(id);
 		const secret = newWebhookSecret(randomBytes);
-		const untilMs = now() + ROTATION_MS;
-		await records.put(id, { ...before, secret, previous: { secret: before.secret, untilMs }, rotatedAt: new Date(now()).toISOString() });
+		const nowMs = now();
+		const untilMs = nowMs + overlapSeconds * 1_000;
+		// A secret that signs no more is not kept.
+		const previous = overlapSeconds > 0 ? { previous: { secret: before.secret, untilMs } } : {};
+		await records.put(id, { ...before, ...previous, secret, rotatedAt: new Date(nowMs).toISOString() });
 		return { secret, previousUntil: new Date(untilMs).toISOString() };
 	}
 
@@ -243,6 +261,7 @@ export class Webhooks implements WebhookAdmin {
 		this.#lastMs = atMs;
 		const id = `${atMs.toString(16).padStart(12, '0')}-${this.#count.toString(16).padStart(5, '0')}-${this.#options.nodeId}`;
 		const full = this.#outbox.pendingOf(webhook.id) >= MAX_PENDING;
+		if (full) this.#pump.totals.dead++;
 		const log = full ? [{ at: new Date(nowMs).toISOString(), error: 'outbox_full', durationMs: 0 }] : [];
 		return { id, webhook: webhook.id, event, type, room, payload, createdMs: nowMs, state: full ? 'dead' : 'pending', attempts: 0, nextMs: nowMs, log };
 	}

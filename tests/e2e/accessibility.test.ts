@@ -33,6 +33,9 @@ describe('everybody can use the pages', () => {
 		await server.room({ id: 'called-off', ...plan, scheduledAt: inHours(1) }, 'open');
 		await server.json('POST', '/v1/rooms/called-off/cancel', { reason: 'Too much snow' });
 		await server.room({ id: 'secret', ...plan, visibility: 'private' });
+		const { token } = await server.token('live', 'listener', 'Lena');
+		await server.json('POST', '/v1/rooms/live/hand', { raised: true }, token);
+		await server.json('POST', '/v1/admin/webhooks', { url: 'https://hooks.example.org/rostrum', description: 'The website', rooms: ['live'] });
 		const host = await person(browser);
 		await joinStage(host, (await server.token('live', 'host', 'Hana')).url);
 	});
@@ -60,72 +63,89 @@ describe('everybody can use the pages', () => {
 			await page.locator(until).first().waitFor();
 		};
 
-		const page = await visitor();
-		await open(page, '/', '.room-card');
-		await look(page, 'rooms');
-		for (const room of ['later', 'doors-open', 'over', 'called-off']) {
-			await open(page, `/r/${room}`, '.chip');
-			await look(page, `listen: ${room}`);
-		}
-		for (const [room, code] of [['secret', 'private'], ['nowhere', 'no room']] as const) {
-			await open(page, `/r/${room}`, '.page-message');
-			await look(page, `listen: ${code}`);
-		}
-		await open(page, '/r/live', '.chip');
-		await look(page, 'listen: live');
-		await page.locator('main .listen-button').click();
-		await page.locator('[data-state=playing]').waitFor();
-		await page.locator('.hand-panel button').first().waitFor();
-		await look(page, 'listen: playing');
-		await page.locator('.hand-panel button').first().click();
-		await page.locator('.hand-name input').fill('Sami');
-		await look(page, 'listen: a name for the hand');
-		await page.locator('.hand-name button').first().click();
-		await page.locator('[data-hand=up]').waitFor();
-		await look(page, 'listen: hand up');
+		const listens = async () => {
+			const page = await visitor();
+			await open(page, '/', '.room-card');
+			await look(page, 'rooms');
+			for (const room of ['later', 'doors-open', 'over', 'called-off']) {
+				await open(page, `/r/${room}`, '.chip');
+				await look(page, `listen: ${room}`);
+			}
+			for (const [room, code] of [['secret', 'private'], ['nowhere', 'no room']] as const) {
+				await open(page, `/r/${room}`, '.page-message');
+				await look(page, `listen: ${code}`);
+			}
+			await open(page, '/r/live', '.chip');
+			await look(page, 'listen: live');
+			await page.locator('main .listen-button').click();
+			await page.locator('[data-state=playing]').waitFor();
+			await page.locator('.hand-panel button').first().waitFor();
+			await look(page, 'listen: playing');
+			await page.locator('.hand-panel button').first().click();
+			await page.locator('.hand-name input').fill('Sami');
+			await look(page, 'listen: a name for the hand');
+			await page.locator('.hand-name button').first().click();
+			await page.locator('[data-hand=up]').waitFor();
+			await look(page, 'listen: hand up');
+			await page.context().close();
+		};
 
-		const stage = await visitor();
-		await open(stage, (await server.token('live', 'host', 'Noor', { subject: `noor-${view.name}-${language}` })).url, 'main button');
-		await look(stage, 'stage: before');
-		await stage.locator('main button').first().click();
-		await stage.locator('meter, [role=meter], select').first().waitFor();
-		await look(stage, 'stage: microphone');
-		await stage.locator('main button').first().click();
-		await stage.locator('.host').waitFor();
-		await stage.locator('.hand').first().waitFor();
-		await look(stage, 'stage: on air, a hand is up');
-		await stage.locator('.menu summary').first().click();
-		await stage.locator('.menu[open] .is-grave').first().waitFor();
-		await look(stage, 'stage: a menu');
-		await stage.locator('.menu[open] .is-grave').first().click();
-		await stage.locator('dialog[open]').waitFor();
-		await look(stage, 'stage: a question');
-		await stage.keyboard.press('Escape');
-		await stage.context().close();
-		await open(page, '/r/live/stage', '.page-message');
-		await look(page, 'stage: no link');
+		const speaks = async () => {
+			const stage = await visitor();
+			await open(stage, '/r/live/stage', '.page-message');
+			await look(stage, 'stage: no link');
+			await open(stage, (await server.token('live', 'host', 'Noor', { subject: `noor-${view.name}-${language}` })).url, 'main button');
+			await look(stage, 'stage: before');
+			await stage.locator('main button').first().click();
+			await stage.locator('meter, [role=meter], select').first().waitFor();
+			await look(stage, 'stage: microphone');
+			await stage.locator('main button').first().click();
+			await stage.locator('.host').waitFor();
+			await stage.locator('.hand').first().waitFor();
+			await look(stage, 'stage: on air, a hand is up');
+			await stage.locator('.menu summary').first().click();
+			await stage.locator('.menu[open] .is-grave').first().waitFor();
+			await look(stage, 'stage: a menu');
+			await stage.locator('.menu[open] .is-grave').first().click();
+			await stage.locator('dialog[open]').waitFor();
+			await look(stage, 'stage: a question');
+			await stage.context().close();
+		};
 
-		await open(page, '/admin', 'main input');
-		await look(page, 'admin: sign in');
-		await page.locator('main input').first().fill(ADMIN_TOKEN);
-		await page.locator('main button').first().click();
-		await page.getByText('The announcement').first().waitFor();
-		for (const section of SECTIONS) {
-			await page.evaluate((name) => void (location.hash = name), section);
-			await page.locator('main h2').first().waitFor();
+		const operates = async () => {
+			const page = await visitor();
+			await open(page, '/admin', 'main input');
+			await look(page, 'admin: sign in');
+			await page.locator('main input').first().fill(ADMIN_TOKEN);
+			await page.locator('main button').first().click();
+			await page.getByText('The announcement').first().waitFor();
+			for (const section of SECTIONS) {
+				await page.evaluate((name) => void (location.hash = name), section);
+				await page.locator('main h2').first().waitFor();
+				await loaded(page, language);
+				if (section === 'webhooks') {
+					for (const fold of await page.locator('[data-webhook] summary').all()) await fold.click();
+					await page.locator('[data-webhook] form').waitFor();
+					await loaded(page, language);
+				}
+				await look(page, `admin: ${section}`);
+			}
+			await page.evaluate(() => void (location.hash = 'rooms/live'));
+			await page.locator('.stage-settings').waitFor();
+			await page.locator('[data-hand]').first().waitFor();
 			await loaded(page, language);
-			await look(page, `admin: ${section}`);
-		}
-		await page.evaluate(() => void (location.hash = 'rooms/live'));
-		await page.getByText('Hana').first().waitFor();
-		await look(page, 'admin: a room');
+			await look(page, 'admin: a room');
 
-		for (const [url, name] of [['/embed/live', 'embedded'], ['/embed/called-off', 'embedded, cancelled'], ['/r/over/replay', 'replay']] as const) {
-			await open(page, url, 'main h1');
-			await loaded(page, language);
-			await look(page, name);
-		}
-		await page.context().close();
+			for (const [url, name] of [['/embed/live', 'embedded'], ['/embed/called-off', 'embedded, cancelled'], ['/r/over/replay', 'replay']] as const) {
+				await open(page, url, 'main h1');
+				await loaded(page, language);
+				await look(page, name);
+			}
+			await page.context().close();
+		};
+
+		// Different people, who do not wait for one another.
+		await Promise.all([listens(), speaks(), operates()]);
 		expect(found).toEqual({});
 		expect(looked).toHaveLength(28);
 	});

@@ -3,6 +3,8 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import ar from '../../server/web/browser/i18n/ar.ts';
+import en from '../../server/web/browser/i18n/en.ts';
 import { measureAudible, startMeasuring, stopMeasuring } from '../support/browser/audible.ts';
 import { closeAll, LANGUAGES, launchChromium, VIEWS } from '../support/browser/chromium.ts';
 import { listenTo, person } from '../support/browser/people.ts';
@@ -10,11 +12,13 @@ import { hearsSound } from '../support/browser/probe.ts';
 import { ADMIN_TOKEN, RostrumProcess } from '../support/process/rostrum-process.ts';
 import { RtcSpeaker } from '../support/rtc/speaker.ts';
 import { tone } from '../support/speech/speech.ts';
+import { isSigned, Receiver } from '../support/webhooks/receiver.ts';
 
 /** Pictures for people to look at; the folder is not committed. */
 const PICTURES = path.resolve(import.meta.dirname, '../.out/pictures');
 const PACKET_MS = 60;
 const LISTENERS = 3;
+const LOADING = { en: en.loading, ar: ar.loading };
 
 interface NodeAnswer {
 	nodes: { id: string; shards: { index: number; role: string; listeners: number }[] }[];
@@ -24,12 +28,13 @@ describe('the admin console', () => {
 	let server: RostrumProcess;
 	let browser: Browser;
 	let page: Page;
+	let receiver: Receiver;
 	let speaker: RtcSpeaker | undefined;
 	const errors: string[] = [];
 
 	beforeAll(async () => {
 		mkdirSync(PICTURES, { recursive: true });
-		[server, browser] = await Promise.all([RostrumProcess.start({ mediaPort: 26_900 }), launchChromium()]);
+		[server, browser, receiver] = await Promise.all([RostrumProcess.start({ mediaPort: 26_900, env: { ROSTRUM_WEBHOOKS_ALLOW_PRIVATE_ADDRESSES: 'true' } }), launchChromium(), Receiver.start()]);
 		page = await person(browser);
 		page.on('pageerror', (error) => errors.push(error.message));
 		await page.goto(`${server.url}/admin`);
@@ -38,10 +43,16 @@ describe('the admin console', () => {
 		speaker?.close();
 		await closeAll(browser);
 		await server?.stop();
+		await receiver?.stop();
 	});
 
 	const go = (section: string) => page.getByRole('navigation', { name: 'Administration' }).getByRole('link', { name: section }).click();
 	const confirm = (words: string) => page.getByRole('dialog').getByRole('button', { name: words }).click();
+	const publishAs = (token: string) =>
+		RtcSpeaker.publish(async (offer) => {
+			const response = await fetch(new URL('/v1/rooms/town-hall/publish', server.url), { method: 'POST', headers: { 'content-type': 'application/sdp', authorization: `Bearer ${token}` }, body: offer });
+			return response.text();
+		});
 	const shardsWithListeners = async () => {
 		const { nodes } = await server.json<NodeAnswer>('GET', '/v1/admin/nodes');
 		return (nodes[0]?.shards ?? []).filter(({ role }) => role === 'listener');
@@ -85,25 +96,102 @@ describe('the admin console', () => {
 		await links.getByRole('button', { name: 'Make link' }).click();
 		const link = await links.getByLabel('Link for \u2068Tone\u2069 (\u2068Speaker\u2069)').inputValue();
 		const token = new URLSearchParams(new URL(link).hash.slice(1)).get('token') ?? '';
-		speaker = await RtcSpeaker.publish(async (offer) => {
-			const response = await fetch(new URL('/v1/rooms/town-hall/publish', server.url), { method: 'POST', headers: { 'content-type': 'application/sdp', authorization: `Bearer ${token}` }, body: offer });
-			return response.text();
-		});
+		speaker = await publishAs(token);
 		speaker.talk(await tone(440, 5));
 		// Nobody reloads: the page sees who has come.
 		await page.locator('section', { has: page.getByRole('heading', { name: 'On stage' }) }).getByText('Tone').waitFor();
 	});
 
+	it('orders the stage, sets its size and locks it', async () => {
+		const { token } = await server.token('town-hall', 'speaker', 'Second');
+		const second = await publishAs(token);
+		const stage = page.locator('section', { has: page.getByRole('heading', { name: 'On stage' }) });
+		const order = async () => (await server.json<{ stage: { name: string }[] }>('GET', '/v1/rooms/town-hall')).stage.map(({ name }) => name);
+		await stage.getByText('Second').waitFor();
+		expect(await order()).toEqual(['Tone', 'Second']);
+		expect(await stage.getByRole('button', { name: /^Move .Tone. up$/ }).isDisabled()).toBe(true);
+		await stage.getByRole('button', { name: /^Move .Second. up$/ }).click();
+		await expect.poll(order).toEqual(['Second', 'Tone']);
+		await stage.getByRole('button', { name: /^Move .Tone. up$/ }).click();
+		await expect.poll(order).toEqual(['Tone', 'Second']);
+
+		const settings = () => server.json<{ locked: boolean; maxSize: number }>('GET', '/v1/rooms/town-hall/stage/settings');
+		await stage.getByLabel('Places on stage').fill('7');
+		await stage.getByLabel('Places on stage').press('Enter');
+		await stage.getByText(/2. of .7. places taken/).waitFor();
+		expect(await settings()).toMatchObject({ locked: false, maxSize: 7 });
+		await stage.getByRole('button', { name: 'Lock the stage' }).click();
+		await stage.getByText('Locked: nobody new comes on stage.').waitFor();
+		expect(await settings()).toMatchObject({ locked: true, maxSize: 7 });
+		await stage.getByRole('button', { name: 'Unlock the stage' }).click();
+		await stage.getByRole('button', { name: 'Lock the stage' }).waitFor();
+		expect(await settings()).toMatchObject({ locked: false });
+		second.close();
+	});
+
+	it('lowers a hand, and whoever raised it is told', async () => {
+		const { token } = await server.token('town-hall', 'listener', 'Lena');
+		await server.json('POST', '/v1/rooms/town-hall/hand', { raised: true }, token);
+		const hand = page.locator('[data-hand]', { hasText: 'Lena' });
+		await hand.getByRole('button', { name: /^Lower the hand of .Lena.$/ }).click();
+		await hand.waitFor({ state: 'detached' });
+		expect(await server.json('GET', '/v1/rooms/town-hall/hand', undefined, token)).toMatchObject({ raised: false, position: null });
+		const { entries } = await server.json<{ entries: { action: string; room: string }[] }>('GET', '/v1/admin/audit?action=hand.lower');
+		expect(entries).toEqual([expect.objectContaining({ action: 'hand.lower', room: 'town-hall', outcome: 'done' })]);
+	});
+
+	it('changes a webhook, and signs with both secrets while its receiver changes over', async () => {
+		await go('Webhooks');
+		const fresh = page.locator('section', { has: page.getByRole('heading', { name: 'New webhook' }) });
+		await fresh.getByLabel('Address that is told').fill(`${receiver.url}/before`);
+		for (const event of await fresh.getByRole('checkbox').all()) await event.uncheck();
+		await fresh.getByRole('button', { name: 'Make webhook' }).click();
+		await fresh.getByRole('alert').getByText('Choose at least one thing').waitFor();
+		expect(await server.json('GET', '/v1/admin/webhooks')).toEqual({ webhooks: [] });
+		await fresh.getByRole('checkbox', { name: 'room.created' }).check();
+		await fresh.getByRole('button', { name: 'Make webhook' }).click();
+		const first = await fresh.getByLabel('Signing secret').inputValue();
+
+		const row = page.locator('[data-webhook]');
+		await row.getByText('Edit', { exact: true }).click();
+		const form = row.locator('form');
+		await form.getByLabel('Address that is told').fill(`${receiver.url}/after`);
+		await form.getByRole('checkbox', { name: 'room.live' }).check();
+		await form.getByRole('checkbox', { name: 'room.created' }).uncheck();
+		await form.getByRole('button', { name: 'Save' }).click();
+		await form.waitFor({ state: 'detached' });
+		await row.getByText('room.live', { exact: true }).waitFor();
+		const listed = async () => (await server.json<{ webhooks: object[] }>('GET', '/v1/admin/webhooks')).webhooks[0];
+		expect(await listed()).toMatchObject({ url: `${receiver.url}/after`, events: ['room.live'], rooms: [], enabled: true });
+		await row.getByRole('button', { name: 'Switch off' }).click();
+		await row.getByText('Switched off.').waitFor();
+		expect(await listed()).toMatchObject({ enabled: false });
+		await row.getByRole('button', { name: 'Switch on' }).click();
+		await row.getByRole('button', { name: 'Switch off' }).waitFor();
+
+		await row.getByText('New signing secret', { exact: true }).click();
+		await row.getByLabel('The old secret signs too').selectOption({ label: 'for one hour' });
+		await row.getByRole('button', { name: 'Make a new secret' }).click();
+		await confirm('Yes, make one');
+		const next = await row.getByLabel('Signing secret').inputValue();
+		await row.getByText(/^The old secret signs too until/).waitFor();
+		expect(next).not.toBe(first);
+		await row.getByRole('button', { name: 'Send a test' }).click();
+		const { headers, body, path: told } = await receiver.next(({ type }) => type === 'webhook.test');
+		expect([told, isSigned(first, headers, body), isSigned(next, headers, body)]).toEqual([new URL(`${receiver.url}/after`).pathname, true, true]);
+	});
+
 	it('drains a shard with listeners on it, and none of them hears a gap; then calls it off', async () => {
-		const ears: Page[] = [];
-		for (let count = 0; count < LISTENERS; count++) {
-			// The page's policy allows no worklet of the test's own.
-			const ear = await person(browser, { bypassCSP: true });
-			await measureAudible(ear);
-			await listenTo(ear, `${server.url}/r/town-hall`);
-			await hearsSound(ear);
-			ears.push(ear);
-		}
+		const ears = await Promise.all(
+			Array.from({ length: LISTENERS }, async () => {
+				// The page's policy allows no worklet of the test's own.
+				const ear = await person(browser, { bypassCSP: true });
+				await measureAudible(ear);
+				await listenTo(ear, `${server.url}/r/town-hall`);
+				await hearsSound(ear);
+				return ear;
+			}),
+		);
 		await expect.poll(async () => (await shardsWithListeners()).reduce((sum, { listeners }) => sum + listeners, 0)).toBe(LISTENERS);
 		const fullest = (await shardsWithListeners()).toSorted((a, b) => b.listeners - a.listeners)[0];
 		const index = fullest?.index ?? 0;
@@ -159,27 +247,40 @@ describe('the admin console', () => {
 	});
 
 	it('asks for nothing while it cannot be seen', async () => {
-		await go('Nodes');
-		await page.locator('[data-node]').waitFor();
-		await page.evaluate(() => {
-			Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'hidden' });
-			document.dispatchEvent(new Event('visibilitychange'));
-		});
+		const watched = await person(browser);
+		watched.on('pageerror', (error) => errors.push(error.message));
+		// The page's own clock, which goes as fast as the test likes.
+		await watched.clock.install();
+		await watched.goto(`${server.url}/admin#token=${ADMIN_TOKEN}`);
+		await watched.evaluate(() => void (location.hash = '#nodes'));
+		await watched.locator('[data-node]').waitFor();
 		let asked = 0;
-		page.on('request', (request) => (asked += Number(request.url().includes('/v1/'))));
-		await page.waitForTimeout(2_500);
+		const counts = () => watched.waitForResponse((response) => response.url().endsWith('/v1/admin/nodes'));
+		watched.on('request', (request) => (asked += Number(request.url().includes('/v1/'))));
+		const shown = (state: 'hidden' | 'visible') =>
+			watched.evaluate((visibility) => {
+				Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => visibility });
+				document.dispatchEvent(new Event('visibilitychange'));
+			}, state);
+		// While it is seen, it asks.
+		const seen = counts();
+		await watched.clock.runFor(3_000);
+		await seen;
+		await shown('hidden');
+		const before = asked;
+		await watched.clock.runFor(60_000);
+		// What was asked for in this minute has been sent by the time another request is answered.
+		await watched.evaluate(() => fetch('/healthz').then((response) => response.text()));
 		// One may have been under way.
-		expect(asked).toBeLessThanOrEqual(1);
-		const again = page.waitForResponse((response) => response.url().endsWith('/v1/admin/nodes'));
-		await page.evaluate(() => {
-			Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'visible' });
-			document.dispatchEvent(new Event('visibilitychange'));
-		});
+		expect(asked - before).toBeLessThanOrEqual(1);
+		const again = counts();
+		await shown('visible');
 		await again;
+		await watched.context().close();
 	});
 
 	const looks = VIEWS.flatMap((view) => LANGUAGES.map((language) => ({ view, language })));
-	it.each(looks)('is whole on $view.name in $language', async ({ view, language }) => {
+	it.concurrent.each(looks)('is whole on $view.name in $language', async ({ view, language }) => {
 		const visitor = await person(browser, { viewport: view.viewport, isMobile: view.isMobile, deviceScaleFactor: view.deviceScaleFactor, locale: language === 'ar' ? 'ar-EG' : 'en-GB' });
 		visitor.on('pageerror', (error) => errors.push(error.message));
 		await visitor.goto(`${server.url}/admin#token=${ADMIN_TOKEN}`);
@@ -189,14 +290,21 @@ describe('the admin console', () => {
 			['rooms/town-hall', '.admin-tree-drawing'],
 			['nodes', '[data-node]'],
 			['access', '[data-keys]'],
-			['webhooks', '#webhooks-heading'],
-			['audit', '#audit-heading'],
+			['webhooks', '[data-webhook]'],
+			['audit', 'ol.admin-list > li'],
 			['reports', '#reports-heading'],
 		] as const) {
 			await visitor.evaluate((hash) => {
 				location.hash = hash;
 			}, section);
 			await visitor.locator(there).first().waitFor();
+			// Whole means that nothing is still being read.
+			await visitor.waitForFunction((text) => !document.body.innerText.includes(text), LOADING[language]);
+			// Of so many sections, the one that is looked at is in sight.
+			expect(await visitor.evaluate(() => {
+				const [tab, nav] = ['.admin-nav [aria-current]', '.admin-nav'].map((each) => document.querySelector(each)?.getBoundingClientRect());
+				return tab !== undefined && nav !== undefined && tab.left >= nav.left - 1 && tab.right <= nav.right + 1;
+			}), `${section} is in sight`).toBe(true);
 			await visitor.screenshot({ path: path.join(PICTURES, `admin-${section.replace('/', '-')}-${view.name}-${language}.png`), fullPage: true });
 			const { lang, direction, sideways } = await visitor.evaluate(() => ({
 				lang: document.documentElement.lang,

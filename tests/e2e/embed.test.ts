@@ -74,6 +74,32 @@ describe('the small player', () => {
 		await page.context().close();
 	});
 
+	it('is passed on by hosts: their page has the code to copy, and it plays where it is put; a private room has none', async () => {
+		const page = await person(browser, { permissions: ['clipboard-read', 'clipboard-write'] });
+		const goOnStage = async (room: string) => {
+			await page.goto((await server.token(room, 'host', 'Hana')).url);
+			await page.getByRole('button', { name: 'Join without a microphone' }).click();
+			await page.getByRole('heading', { name: 'Run the room' }).waitFor();
+		};
+		await goOnStage('hall');
+		const field = page.locator('label', { hasText: 'Put the player on your page' });
+		await field.getByRole('button', { name: 'Copy' }).click();
+		await field.getByRole('button', { name: 'Copied' }).waitFor();
+		const code = await page.evaluate(() => navigator.clipboard.readText());
+		expect(code).toBe(`<script src="${server.url}/embed.js" data-room="hall" async></script>`);
+		expect(await page.getByLabel('Link for listeners').inputValue()).toBe(`${server.url}/r/hall`);
+		friend.pages.set('/code', code);
+		await (await frameOf(page, `${friend.origin}/code`)).getByRole('heading', { name: 'The announcement' }).waitFor();
+
+		await server.room({ id: 'closed', visibility: 'private' });
+		const asked = page.waitForResponse((response) => response.url().endsWith('/v1/rooms/closed'));
+		await goOnStage('closed');
+		await (await asked).finished();
+		await page.getByLabel('Name').waitFor();
+		expect(await page.getByLabel(/Link for listeners|Put the player/).count()).toBe(0);
+		await page.context().close();
+	});
+
 	it('is all that may be framed: the whole page is refused even to a page of the list', async () => {
 		const page = await person(browser);
 		const frame = await frameOf(page, `${friend.origin}/whole`);

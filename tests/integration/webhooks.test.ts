@@ -135,6 +135,49 @@ describe('webhooks', () => {
 		expect([isSigned(secret, headers, body), isSigned(webhook.secret, headers, body), isSigned(`whsec_${Buffer.alloc(32).toString('base64')}`, headers, body)]).toEqual([true, true, false]);
 	});
 
+	it('let a secret that others may know sign no more, and the old one for as long as it is wanted', async () => {
+		const webhook = await make(server, receiver.url);
+		const rotate = (body?: object) => server.json<{ secret: string; previousUntil: string }>('POST', `/v1/admin/webhooks/${webhook.id}/secret`, body);
+		const listed = async () => (await server.json<{ webhooks: { previousUntil?: string; secretHint: string }[] }>('GET', '/v1/admin/webhooks')).webhooks[0];
+		const second = await rotate({ overlapSeconds: 3_600 });
+		expect(Math.abs(Date.parse(second.previousUntil) - Date.now() - 3_600_000)).toBeLessThan(60_000);
+		expect(await listed()).toMatchObject({ previousUntil: second.previousUntil, secretHint: second.secret.slice(-4) });
+		// The first one is two behind, the second one is known to others.
+		const third = await rotate({ overlapSeconds: 0 });
+		expect(await listed()).not.toHaveProperty('previousUntil');
+		await server.json('POST', `/v1/admin/webhooks/${webhook.id}/test`);
+		const { headers, body } = await receiver.next(({ type }) => type === 'webhook.test');
+		expect([webhook, second, third].map(({ secret }) => isSigned(secret, headers, body))).toEqual([false, false, true]);
+		for (const overlapSeconds of [-1, 1.5, 7 * 86_400 + 1, '3600']) {
+			expect((await server.call('POST', `/v1/admin/webhooks/${webhook.id}/secret`, { overlapSeconds })).status, String(overlapSeconds)).toBe(400);
+		}
+	});
+
+	it('are sent to the new address once it is changed, even those that waited for the old one, and told of what was asked for last', async () => {
+		const moved = await Receiver.start();
+		try {
+			receiver.answer = () => ({ status: 503, headers: { 'retry-after': '3600' } });
+			const webhook = await make(server, receiver.url, { events: ['room.created'], rooms: ['moved', 'moved-2'], description: 'The old one' });
+			await server.room({ id: 'moved' }, 'scheduled');
+			await receiver.next(({ type }) => type === 'room.created');
+			const changed = await server.json('PATCH', `/v1/admin/webhooks/${webhook.id}`, { url: moved.url, events: ['room.created', 'room.opened'], description: 'The new one' });
+			expect(changed).toMatchObject({ id: webhook.id, url: moved.url, events: ['room.created', 'room.opened'], rooms: ['moved', 'moved-2'], description: 'The new one', enabled: true });
+			expect(changed).not.toHaveProperty('secret');
+			await expect.poll(async () => (await deliveriesOf(server, webhook))[0]?.attempts).toBe(1);
+			const [waited] = await deliveriesOf(server, webhook);
+			await server.json('POST', `/v1/admin/webhooks/${webhook.id}/deliveries/${waited?.id}/retry`);
+			const sent = await moved.next(({ data }) => data['room'] === 'moved');
+			expect([sent.id, isSigned(webhook.secret, sent.headers, sent.body)]).toEqual([waited?.event, true]);
+			await server.room({ id: 'moved-2' }, 'open');
+			await moved.next(({ type, data }) => type === 'room.opened' && data['room'] === 'moved-2');
+			for (const refused of [{}, { url: 'ftp://example.org/' }, { events: ['nothing.such'] }, { secret: webhook.secret }]) {
+				expect((await server.call('PATCH', `/v1/admin/webhooks/${webhook.id}`, refused)).status, JSON.stringify(refused)).toBe(400);
+			}
+		} finally {
+			await moved.stop();
+		}
+	});
+
 	it('take no address that cannot be one', async () => {
 		for (const url of ['ftp://example.org/', 'https://user:password@example.org/', 'http://', 'example.org']) {
 			expect((await server.call('POST', '/v1/admin/webhooks', { url })).status, url).toBe(400);

@@ -149,4 +149,10 @@ describe('fill', () => {
 	it('leaves unknown placeholders and never reads those inside a value', () => {
 		expect(fill('{a} {b}', { a: '{b}' })).toBe('\u2068{b}\u2069 {b}');
 	});
+	it('sets each thing of a list apart and the list itself not, so that the first name does not turn the others around', () => {
+		const list = (items: readonly string[]) => new Intl.ListFormat('ar', { type: 'conjunction' }).format(items);
+		expect(fill('يتحدث الآن: {names}', { names: ['Hana', 'سامي'] }, list)).toBe('يتحدث الآن: \u2068Hana\u2069 و\u2068سامي\u2069');
+		expect(fill('Speaking: {names}', { names: ['سامي'] }, list)).toBe('Speaking: \u2068سامي\u2069');
+		expect(fill('Nodes: {nodes}', { nodes: ['a', 'b'] })).toBe('Nodes: \u2068a\u2069, \u2068b\u2069');
+	});
 });

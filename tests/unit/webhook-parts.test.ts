@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { newWebhookSecret, webhookHeaders } from '../../auth/webhook-signature.ts';
 import { Outbox, type Delivery } from '../../server/webhooks/outbox.ts';
 import { retryDelayMs } from '../../server/webhooks/retry-delay.ts';
+import { secretsOf, type StoredWebhook, webhookResource } from '../../server/webhooks/webhook.ts';
 import { isSigned } from '../support/webhooks/receiver.ts';
 
 describe('the pause after a failed attempt', () => {
@@ -35,6 +36,21 @@ it('a signature is what the specification says, for every body and both secrets 
 		}),
 		{ numRuns: 30 },
 	);
+});
+
+describe('the secrets of a webhook', () => {
+	const stored: StoredWebhook = { id: 'w', url: 'https://hooks.example.org/', events: [], rooms: [], enabled: true, createdAt: '2026-01-01T00:00:00.000Z', createdBy: 'admin', secret: 'whsec_newABCD' };
+	const rotated: StoredWebhook = { ...stored, previous: { secret: 'whsec_oldWXYZ', untilMs: 1_000 } };
+	it.each([
+		['never changed', stored, 0, ['whsec_newABCD'], undefined],
+		['while both are good', rotated, 999, ['whsec_newABCD', 'whsec_oldWXYZ'], '1970-01-01T00:00:01.000Z'],
+		['once the old one is over', rotated, 1_000, ['whsec_newABCD'], undefined],
+	])('sign and are shown: %s', (_when, webhook, nowMs, secrets, previousUntil) => {
+		expect(secretsOf(webhook, nowMs)).toEqual(secrets);
+		const shown = webhookResource(webhook, nowMs);
+		expect([shown.secretHint, shown.previousUntil]).toEqual(['ABCD', previousUntil]);
+		expect(JSON.stringify(shown)).not.toMatch(/whsec_/);
+	});
 });
 
 describe('the outbox', () => {

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { WebhookAdmin } from '../../webhooks/webhook-admin.ts';
 import {
-	DeliveryList, DeliveryParams, DeliveryQuery, NewWebhook, RotatedSecret, SentTest, WebhookList, WebhookParams, WebhookPatch, WebhookWithSecret,
+	DeliveryList, DeliveryParams, DeliveryQuery, NewWebhook, RotatedSecret, SecretRotation, SentTest, WebhookList, WebhookParams, WebhookPatch, WebhookWithSecret,
 } from '../../webhooks/webhook-schemas.ts';
 import { requirePermission } from '../plugins/auth.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -93,17 +93,18 @@ export function registerWebhookRoutes(instance: FastifyInstance, _context: Route
 		{
 			schema: {
 				operationId: 'rotateWebhookSecret',
-				summary: 'Sign with a new secret from now on; for a day with the old one, too',
+				summary: 'Sign with a new secret from now on; for a while with the old one, too',
+				description: 'While both sign, `webhook-signature` holds a signature of each, as Standard Webhooks says; a receiver accepts whichever it knows.',
 				tags,
 				params: WebhookParams,
 				querystring: NoQuery,
-				body: NoBody,
+				body: SecretRotation,
 				response: { 200: { ...RotatedSecret, description: 'The new secret, shown this once' }, ...problems(...WEBHOOK_PROBLEMS, ...BODY_PROBLEMS) },
 			},
 		},
 		async (request, reply) => {
 			requirePermission(request, 'admin:operate');
-			return reply.header('cache-control', 'no-store').send(await webhooks.rotate(request.params.webhook));
+			return reply.header('cache-control', 'no-store').send(await webhooks.rotate(request.params.webhook, request.body?.overlapSeconds));
 		},
 	);
 

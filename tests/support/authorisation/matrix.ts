@@ -127,9 +127,11 @@ export const ROUTES: Record<string, Row> = {
 	'POST /v1/rooms/:room/participants/:participant/ban': { grid: COHOSTS, path: '/v1/rooms/:room/participants/none/ban', answer: nobodyThere },
 
 	'POST /v1/rooms/:room/participants/:participant/invite': { grid: COHOSTS, path: '/v1/rooms/:room/participants/somebody/invite', answer: done },
+	'POST /v1/rooms/:room/participants/:participant/lower': { grid: COHOSTS, path: '/v1/rooms/:room/participants/none/lower', answer: nobodyThere },
 	'POST /v1/rooms/:room/participants/:participant/promote': { grid: COHOSTS, path: '/v1/rooms/:room/participants/none/promote', answer: nobodyThere },
 	'POST /v1/rooms/:room/participants/:participant/demote': { grid: COHOSTS, path: '/v1/rooms/:room/participants/none/demote', answer: nobodyThere },
 	'POST /v1/rooms/:room/participants/:participant/unmute': { grid: COHOSTS, path: '/v1/rooms/:room/participants/none/unmute', answer: nobodyThere },
+	'GET /v1/rooms/:room/stage/settings': { grid: COHOSTS, answer: ok },
 	'PUT /v1/rooms/:room/stage': { grid: COHOSTS, body: { locked: false }, answer: ok },
 	'GET /v1/rooms/:room/bans': { grid: COHOSTS, answer: ok },
 	'POST /v1/rooms/:room/bans': { grid: COHOSTS, body: { subject: 'nobody-we-know' }, answer: done },

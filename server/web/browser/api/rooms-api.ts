@@ -50,6 +50,9 @@ export class RoomsApi {
 		const parameters = new URLSearchParams(Object.entries(query).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]])));
 		return this.#call('GET', `/v1/rooms${parameters.size === 0 ? '' : `?${parameters.toString()}`}`);
 	}
+	async read(roomId: string): Promise<RoomResource> {
+		return this.#call('GET', path(roomId));
+	}
 	async create(room: NewRoom): Promise<RoomResource> {
 		return this.#call('POST', '/v1/rooms', room);
 	}

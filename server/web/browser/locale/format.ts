@@ -40,8 +40,6 @@ export const formatDuration = (ms: number): string => {
 export const formatNumber = (value: number, digits = 0): string =>
 	new Intl.NumberFormat(formatLocale.value, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 
-export const formatList = (items: readonly string[]): string => new Intl.ListFormat(formatLocale.value, { type: 'conjunction' }).format(items);
-
 /** @param value 0 to 1 */
 export const formatPercent = (value: number, digits = 0): string =>
 	new Intl.NumberFormat(formatLocale.value, { style: 'percent', maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);

@@ -1,7 +1,7 @@
 import { computed, signal } from '@preact/signals';
 import { trusted } from '../sdk/boundary.ts';
 import en from '../i18n/en.ts';
-import { chooseLanguage, directionOf, fill } from './text.ts';
+import { chooseLanguage, directionOf, fill, type TextValue } from './text.ts';
 import type { Messages, PluralKey, TextKey } from './messages.ts';
 
 /** Codes of the files in i18n/, put in by the build: adding a language is adding a file. */
@@ -71,7 +71,9 @@ export const switchLanguage = async (code: string): Promise<void> => {
 };
 
 /** The text for a key in the language shown now. Read it while rendering, and the page follows a switch. */
-export const t = (key: TextKey, values: Readonly<Record<string, string>> = {}): string => fill(current.value.messages[key], values);
+export const t = (key: TextKey, values: Readonly<Record<string, TextValue>> = {}): string => fill(current.value.messages[key], values, listOf);
+
+const listOf = (items: readonly string[]): string => new Intl.ListFormat(formatLocale.value, { type: 'conjunction' }).format(items);
 
 export const tCount = (key: PluralKey, count: number): string => {
 	const { code, messages } = current.value;

@@ -25,12 +25,18 @@ export const chooseLanguage = (wanted: readonly (string | null | undefined)[], o
 	return offered.includes('en') ? 'en' : (offered[0] ?? 'en');
 };
 
+/** What is filled into a text; of several things, e.g. names, a list is made. */
+export type TextValue = string | readonly string[];
+
+/** What may run in another direction than the text around it, with FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE. */
+const apart = (value: string): string => `\u2068${value}\u2069`;
+
 /**
- * Fills `{name}` in. What is filled in may run in another direction than the text around it (a name, a
- * title), so it is set apart with FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE.
+ * Fills `{name}` in. What is filled in (a name, a title) is set apart from the text; so is each thing of a list, which
+ * itself runs as the text does: its first name does not lay down the direction of the others.
  */
-export const fill = (template: string, values: Readonly<Record<string, string>>): string =>
+export const fill = (template: string, values: Readonly<Record<string, TextValue>>, list: (items: readonly string[]) => string = (items) => items.join(', ')): string =>
 	template.replaceAll(/\{(\w+)\}/g, (placeholder, name: string) => {
 		const value = values[name];
-		return value === undefined ? placeholder : `\u2068${value}\u2069`;
+		return value === undefined ? placeholder : typeof value === 'string' ? apart(value) : list(value.map(apart));
 	});

@@ -6,6 +6,7 @@ import type { TextKey } from '../locale/messages.ts';
 import { fieldText } from '../ui/admin-form.ts';
 import { Panel } from '../ui/admin-live-view.tsx';
 import { now } from '../ui/now.ts';
+import { ROLE_TEXT } from '../ui/people.tsx';
 import { admin, CALM_MS } from './admin-model.ts';
 
 interface AuditEntry {
@@ -36,6 +37,9 @@ const LIMIT = 50;
 const OUTCOME_TEXT: Readonly<Record<AuditEntry['outcome'], TextKey>> = { done: 'adminOutcomeDone', refused: 'adminOutcomeRefused', failed: 'adminCheckFailed' };
 const OUTCOME_TAG = { done: 'ok', refused: 'warning', failed: 'failed' } as const;
 
+const ACTOR_TEXT: Readonly<Record<string, TextKey>> = { ...ROLE_TEXT, admin: 'adminRole' };
+const roleText = (role: string): string => (ACTOR_TEXT[role] === undefined ? role : t(ACTOR_TEXT[role]));
+
 const Entry = ({ entry: { at, actor, action, room, target, ip, outcome, code, node, suppressed } }: { entry: AuditEntry }) => (
 	<li>
 		<p>
@@ -47,7 +51,7 @@ const Entry = ({ entry: { at, actor, action, room, target, ip, outcome, code, no
 		</p>
 		<p class="quiet">
 			<time dateTime={at}>{formatInstant(at, now.value)}</time>
-			{[`${actor.name ?? actor.subject} (${actor.role})`, ip, node, code].map(
+			{[`${actor.name ?? actor.subject} (${roleText(actor.role)})`, ip, node, code].map(
 				(fact) =>
 					fact !== undefined && (
 						<span key={fact}>
@@ -106,7 +110,7 @@ export const AuditSection = () => {
 		>
 			{({ entries, next, missing = [] }) => (
 				<>
-					{missing.length > 0 && <p class="notice">{t('adminNodesMissing', { nodes: missing.join(', ') })}</p>}
+					{missing.length > 0 && <p class="notice">{t('adminNodesMissing', { nodes: missing })}</p>}
 					{entries.length === 0 && <p class="quiet">{t('adminNoAudit')}</p>}
 					<ol class="admin-list">
 						{entries.map((entry) => (

@@ -68,7 +68,7 @@ export const Deliveries = ({ id }: { id: string }) => {
 		<LiveView live={live}>
 			{({ deliveries, missing }) => (
 				<>
-					{missing.length > 0 && <p class="notice">{t('adminNodesMissing', { nodes: missing.join(', ') })}</p>}
+					{missing.length > 0 && <p class="notice">{t('adminNodesMissing', { nodes: missing })}</p>}
 					{deliveries.length === 0 && <p class="quiet">{t('adminNoDeliveries')}</p>}
 					<ol class="admin-list">
 						{deliveries.map((delivery) => (

@@ -10,7 +10,7 @@ import { Live } from '../ui/admin-live.ts';
 
 const SCOPE = 'admin';
 /** Of what is in the server's memory and moves by itself. */
-const LIVELY_MS = 2_000;
+export const LIVELY_MS = 2_000;
 /** Of lists that grow. */
 export const CALM_MS = 5_000;
 const MAX_ROOMS = 1_000;

@@ -53,7 +53,7 @@ export const RevocationsPanel = () => {
 							void revoke(event.currentTarget);
 						}}
 					>
-						<div class="admin-pair">
+						<div class="admin-pair is-wide">
 							<label class="field">
 								<span>{t('adminRevokeBy')}</span>
 								<select name="by">

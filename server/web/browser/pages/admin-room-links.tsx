@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { segment } from '../api/admin-api.ts';
 import type { AdminRoom } from '../api/admin-types.ts';
+import { embedCode } from '../api/embed-code.ts';
 import type { InviteRole } from '../api/rooms-api.ts';
 import { formatInstant } from '../locale/format.ts';
 import { t } from '../locale/language.ts';
@@ -60,7 +61,7 @@ export const LinksPanel = ({ room: { id, visibility, links } }: { room: AdminRoo
 		<section class="card admin-panel" aria-labelledby="links-heading">
 			<h2 id="links-heading">{t('adminLinks')}</h2>
 			{visibility === 'public' && <CopyField label={t('listenLink')} value={links.listen} />}
-			{visibility === 'public' && <CopyField label={t('embedCode')} value={`<script src="${new URL('/embed.js', links.listen).href}" data-room="${id}" async></script>`} />}
+			{visibility === 'public' && <CopyField label={t('embedCode')} value={embedCode(links.listen, id)} />}
 			<form
 				class="admin-panel"
 				onSubmit={(event) => {

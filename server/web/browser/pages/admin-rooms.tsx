@@ -15,10 +15,20 @@ const COMPONENT_TEXT: Readonly<Record<string, TextKey>> = {
 	'stage shards': 'adminStageShards',
 	'listener shards': 'adminListenerShards',
 	admission: 'adminAdmission',
+	overflow: 'adminOverflow',
+	recording: 'adminRecordingComponent',
+	cluster: 'adminCluster',
 };
+
+/** A name that is the same in every language. */
+const nameOf = (component: string): string => (component === 'redis' ? 'Redis' : component);
 
 const detailText = (detail: string): string => {
 	const [, alive, total] = /^(\d+) of (\d+)$/.exec(detail) ?? [];
+	const [, nodes] = /^(\d+) nodes$/.exec(detail) ?? [];
+	if (nodes !== undefined) {
+		return tCount('adminNodeCount', Number(nodes));
+	}
 	return alive === undefined || total === undefined ? detail : t('adminOf', { alive: formatNumber(Number(alive)), total: formatNumber(Number(total)) });
 };
 
@@ -26,7 +36,7 @@ const Components = ({ readiness }: { readiness: Readiness }) => (
 	<ul class="components">
 		{readiness.components.map(({ name, ready, detail }) => (
 			<li key={name} class={ready ? 'is-ready' : 'is-not-ready'}>
-				<bdi>{COMPONENT_TEXT[name] === undefined ? name : t(COMPONENT_TEXT[name])}</bdi>
+				<bdi>{COMPONENT_TEXT[name] === undefined ? nameOf(name) : t(COMPONENT_TEXT[name])}</bdi>
 				<span>{t(ready ? 'adminReady' : 'adminNotReady')}</span>
 				{detail !== undefined && <bdi class="quiet">{detailText(detail)}</bdi>}
 			</li>

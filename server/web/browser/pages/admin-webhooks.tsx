@@ -1,11 +1,12 @@
 import { useSignal } from '@preact/signals';
 import { segment } from '../api/admin-api.ts';
 import { t } from '../locale/language.ts';
-import { fieldText } from '../ui/admin-form.ts';
 import { Action } from '../ui/admin-ask.tsx';
+import { Fold } from '../ui/admin-fold.tsx';
 import type { Live } from '../ui/admin-live.ts';
 import { Panel } from '../ui/admin-live-view.tsx';
-import { CopyField } from '../ui/copy-field.tsx';
+import { WebhookForm, type WebhookSettings } from '../ui/admin-webhook-fields.tsx';
+import { RotateSecret, ShownSecret } from '../ui/admin-webhook-secret.tsx';
 import { Deliveries, WEBHOOKS } from './admin-deliveries.tsx';
 import { admin, CALM_MS } from './admin-model.ts';
 
@@ -14,92 +15,104 @@ interface Webhook {
 	url: string;
 	/** None: all. */
 	events: readonly string[];
+	rooms?: readonly string[];
+	description?: string;
 	enabled: boolean;
 	disabledReason?: string;
+	/** Until then its old secret signs, too. */
+	previousUntil?: string;
 	/** Given once, when it is made. */
 	secret?: string;
 }
 
-/** What the server tells of. */
-const EVENTS = [
-	'room.created',
-	'room.opened',
-	'room.live',
-	'room.ended',
-	'room.removed',
-	'room.reported',
-	'stage.joined',
-	'stage.left',
-	'overflow.started',
-	'recording.ready',
-	'node.lost',
-] as const;
-
 const webhooks = (): Live<{ webhooks: readonly Webhook[] }> => admin.read(WEBHOOKS, CALM_MS);
+
+const settingsOf = ({ url, events, rooms = [], description = '' }: Webhook): WebhookSettings => ({ url, events, rooms, description });
+
+/** What is different; undefined: nothing is. */
+const changed = (before: WebhookSettings, after: WebhookSettings): Partial<WebhookSettings> | undefined => {
+	const different = (['url', 'events', 'rooms', 'description'] as const).filter((member) => String(before[member]) !== String(after[member]));
+	return different.length === 0 ? undefined : Object.fromEntries(different.map((member) => [member, after[member]]));
+};
 
 const NewWebhook = () => {
 	const secret = useSignal<string | null>(null);
-	const make = async (form: HTMLFormElement) => {
-		const data = new FormData(form);
-		const events = EVENTS.filter((event) => data.getAll('events').includes(event));
-		const done = await admin.act(async (api) => {
-			const made = await api.send<Webhook>('POST', WEBHOOKS, { url: fieldText(data, 'url'), ...(events.length === EVENTS.length ? {} : { events }) });
+	const make = ({ url, events, rooms, description }: WebhookSettings) =>
+		admin.act(async (api) => {
+			const made = await api.send<Webhook>('POST', WEBHOOKS, {
+				url,
+				...(events.length === 0 ? {} : { events }),
+				...(rooms.length === 0 ? {} : { rooms }),
+				...(description === '' ? {} : { description }),
+			});
 			secret.value = made.secret ?? null;
 			return t('adminWebhookMade');
 		}, webhooks());
-		if (done) {
-			form.reset();
-		}
-	};
 	return (
-		<form
-			class="card admin-panel"
-			onSubmit={(event) => {
-				event.preventDefault();
-				void make(event.currentTarget);
-			}}
-		>
-			<h2>{t('adminNewWebhook')}</h2>
-			<label class="field">
-				<span>{t('adminWebhookUrl')}</span>
-				<input name="url" type="url" required maxLength={2_000} dir="ltr" autoComplete="off" placeholder="https://" />
-			</label>
-			<fieldset class="admin-choices">
-				<legend>{t('adminWebhookTypes')}</legend>
-				{EVENTS.map((event) => (
-					<label key={event} class="admin-check">
-						<input type="checkbox" name="events" value={event} defaultChecked />
-						<bdi>{event}</bdi>
-					</label>
-				))}
-			</fieldset>
-			<button type="submit" class="button strong">
-				{t('adminMakeWebhook')}
-			</button>
-			{secret.value !== null && (
-				<div role="status">
-					<p>{t('adminWebhookSecretHelp')}</p>
-					<CopyField label={t('adminWebhookSecret')} value={secret.value} />
-				</div>
-			)}
-		</form>
+		<section class="card admin-panel" aria-labelledby="new-webhook-heading">
+			<h2 id="new-webhook-heading">{t('adminNewWebhook')}</h2>
+			<WebhookForm submit={t('adminMakeWebhook')} strong save={make} />
+			<ShownSecret secret={secret.value} />
+		</section>
 	);
 };
 
-const WebhookRow = ({ webhook: { id, url, events, enabled, disabledReason } }: { webhook: Webhook }) => {
-	const open = useSignal(false);
+/** As it was when somebody began to change it: what others change meanwhile stays theirs. */
+const EditWebhook = ({ webhook, done }: { webhook: Webhook; done: () => void }) => {
+	const base = useSignal(settingsOf(webhook));
+	const save = async (settings: WebhookSettings) => {
+		const change = changed(base.value, settings);
+		const saved =
+			change === undefined ||
+			(await admin.act(async (api) => {
+				await api.send('PATCH', `${WEBHOOKS}/${segment(webhook.id)}`, change);
+				return t('adminSaved');
+			}, webhooks()));
+		if (saved) {
+			done();
+		}
+		return saved;
+	};
+	return <WebhookForm webhook={base.value} submit={t('adminSave')} save={save} />;
+};
+
+const WebhookRow = ({ webhook }: { webhook: Webhook }) => {
+	const { id, url, events, rooms = [], description = '', enabled, disabledReason, previousUntil } = webhook;
 	const path = `${WEBHOOKS}/${segment(id)}`;
-	const act = (method: 'POST' | 'PATCH' | 'DELETE', url: string, done: string, body?: object) =>
+	const act = (method: 'POST' | 'PATCH' | 'DELETE', target: string, done: string, body?: object) =>
 		admin.act(async (api) => {
-			await api.send(method, url, body);
+			await api.send(method, target, body);
 			return done;
 		}, webhooks());
+	const rotate = async (overlapSeconds: number) => {
+		let secret: string | undefined;
+		await admin.act(async (api) => {
+			({ secret } = await api.send<{ secret: string }>('POST', `${path}/secret`, { overlapSeconds }));
+			return t('adminSecretRotated');
+		}, webhooks());
+		return secret;
+	};
 	return (
-		<li>
+		<li data-webhook={id}>
 			<p class="admin-long">
-				<bdi>{url}</bdi>
+				<strong>
+					<bdi>{url}</bdi>
+				</strong>
 			</p>
-			<p class="quiet">{events.length === 0 ? t('adminAllTypes') : <bdi>{events.join(', ')}</bdi>}</p>
+			{description !== '' && (
+				<p>
+					<bdi>{description}</bdi>
+				</p>
+			)}
+			<p class="quiet">
+				{events.length === 0 ? t('adminAllTypes') : <bdi>{events.join(', ')}</bdi>}
+				{rooms.length > 0 && (
+					<>
+						{' · '}
+						<bdi>{rooms.join(', ')}</bdi>
+					</>
+				)}
+			</p>
 			{!enabled && <p class="notice">{disabledReason === undefined ? t('adminWebhookOff') : t('adminWebhookOffFor', { reason: disabledReason })}</p>}
 			<div class="row wrap">
 				<Action act={() => act('POST', `${path}/test`, t('adminWebhookTested'))}>{t('adminTestWebhook')}</Action>
@@ -108,14 +121,9 @@ const WebhookRow = ({ webhook: { id, url, events, enabled, disabledReason } }: {
 					{t('adminDelete')}
 				</Action>
 			</div>
-			<details
-				onToggle={(event) => {
-					open.value = event.currentTarget.open;
-				}}
-			>
-				<summary>{t('adminDeliveries')}</summary>
-				{open.value && <Deliveries id={id} />}
-			</details>
+			<Fold title={t('adminEditWebhook')}>{(close) => <EditWebhook webhook={webhook} done={close} />}</Fold>
+			<Fold title={t('adminNewSecret')}>{() => <RotateSecret url={url} previousUntil={previousUntil} rotate={rotate} />}</Fold>
+			<Fold title={t('adminDeliveries')}>{() => <Deliveries id={id} />}</Fold>
 		</li>
 	);
 };

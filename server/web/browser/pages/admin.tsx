@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { t } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
 import { ConfirmDialog } from '../ui/confirm.tsx';
@@ -62,19 +62,26 @@ const SECTION_TEXT: Readonly<Record<Section, TextKey>> = {
 	reports: 'adminReports',
 };
 
-const Navigation = ({ section }: { section: Section }) => (
-	<nav class="admin-nav" aria-label={t('adminTitle')}>
-		<ul>
-			{SECTIONS.map((name) => (
-				<li key={name}>
-					<a href={addressOf({ section: name })} aria-current={name === section ? 'page' : undefined}>
-						{t(SECTION_TEXT[name])}
-					</a>
-				</li>
-			))}
-		</ul>
-	</nav>
-);
+const Navigation = ({ section }: { section: Section }) => {
+	const nav = useRef<HTMLElement>(null);
+	useEffect(() => {
+		// On a phone there are more than fit.
+		nav.current?.querySelector('[aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+	}, [section]);
+	return (
+		<nav ref={nav} class="admin-nav" aria-label={t('adminTitle')}>
+			<ul>
+				{SECTIONS.map((name) => (
+					<li key={name}>
+						<a href={addressOf({ section: name })} aria-current={name === section ? 'page' : undefined}>
+							{t(SECTION_TEXT[name])}
+						</a>
+					</li>
+				))}
+			</ul>
+		</nav>
+	);
+};
 
 const VIEWS: Readonly<Record<Exclude<Section, 'rooms'>, () => JSX.Element>> = {
 	nodes: NodesSection,

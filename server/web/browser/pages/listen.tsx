@@ -1,5 +1,4 @@
 import { useSignalEffect } from '@preact/signals';
-import { formatList } from '../locale/format.ts';
 import { t, tCount } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
 import type { Quality } from '../sdk/listen.ts';
@@ -106,7 +105,7 @@ const Stage = () => {
 			<div class="section-head">
 				<h2 id="stage-heading">{t('onStage')}</h2>
 				{playing && people.length > 0 && (
-					<p class="now-speaking">{names.length === 0 ? t('nobodySpeaking') : t('speakingNow', { names: formatList(names) })}</p>
+					<p class="now-speaking">{names.length === 0 ? t('nobodySpeaking') : t('speakingNow', { names })}</p>
 				)}
 			</div>
 			{people.length === 0 ? (

@@ -2,7 +2,7 @@ import { useSignalEffect } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { RecordingSummary, Replay } from '../api/recordings-api.ts';
 import { clockTime } from '../locale/clock-time.ts';
-import { formatDuration, formatInstant } from '../locale/format.ts';
+import { formatDuration, formatInstant, formatNumber } from '../locale/format.ts';
 import { t } from '../locale/language.ts';
 import type { TextKey } from '../locale/messages.ts';
 import { PauseIcon, PlayIcon } from '../ui/replay-icons.tsx';
@@ -83,7 +83,7 @@ const Player = ({ replay }: { replay: Replay }) => {
 					<span>{t('replaySpeed')}</span>
 					<select value={String(model.speed.value)} onChange={(event) => model.setSpeed(Number(event.currentTarget.value))}>
 						{model.speeds.map((speed) => (
-							<option key={speed} value={String(speed)}>{`${speed}×`}</option>
+							<option key={speed} value={String(speed)}>{`${formatNumber(speed, speed % 1 === 0 ? 0 : 2)}×`}</option>
 						))}
 					</select>
 				</label>

@@ -1,5 +1,7 @@
 import { computed, signal } from '@preact/signals';
+import { embedCode } from '../api/embed-code.ts';
 import { faceOf, takeLinkToken } from '../api/link-token.ts';
+import { RoomsApi } from '../api/rooms-api.ts';
 import type { HandEntry, RoomSummary, StageParams } from '../../../stage/protocol.ts';
 // Not by way of listen.ts, which would bring what plays the overflow stream.
 import { EventFeed } from '../sdk/event-feed.ts';
@@ -28,6 +30,9 @@ export class StageModel extends AirModel {
 	});
 	readonly handCount = computed(() => this.view.value?.hands?.total ?? 0);
 
+	/** Of a room that everybody may hear, for its host to pass on; null: it has none, or they are not read yet. */
+	readonly openLinks = signal<{ listenUrl: string; embedCode: string } | null>(null);
+
 	#feed: EventFeed | undefined;
 
 	constructor() {
@@ -41,6 +46,11 @@ export class StageModel extends AirModel {
 		}
 		this.view.subscribe((view) => {
 			this.summary.value = view?.room ?? this.summary.peek();
+		});
+		this.host.subscribe((host) => {
+			if (host) {
+				void this.#readLinks();
+			}
 		});
 	}
 
@@ -116,6 +126,15 @@ export class StageModel extends AirModel {
 			this.furtherHands.value = [...this.furtherHands.value, ...hands];
 		});
 		this.attempt(asked);
+	}
+
+	async #readLinks(): Promise<void> {
+		try {
+			const { visibility, links } = await new RoomsApi(this.token).read(this.roomId);
+			this.openLinks.value = visibility === 'public' ? { listenUrl: links.listen, embedCode: embedCode(links.listen, this.roomId) } : null;
+		} catch {
+			// The page works without; it is read again with the next place on stage.
+		}
 	}
 
 	#forgetFurther(id: string): void {

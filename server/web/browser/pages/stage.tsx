@@ -151,11 +151,13 @@ const StageSettings = () => {
 			<label class="field stage-size">
 				<span>{t('stageSize')}</span>
 				<input
+					// What is typed stays while people talk, which draws this anew all the time.
+					key={places}
 					type="number"
 					min="1"
 					max="500"
 					inputMode="numeric"
-					value={places}
+					defaultValue={String(places)}
 					aria-describedby="stage-taken"
 					onChange={(event) => {
 						const maxSize = event.currentTarget.valueAsNumber;
@@ -213,7 +215,7 @@ const HostPanel = () => {
 			</div>
 			<StageSettings />
 			{model.host.value && (
-				<InviteForm roles={['speaker', 'cohost', 'listener']} invite={invite} listenUrl={`${location.origin}/r/${encodeURIComponent(model.roomId)}`} />
+				<InviteForm roles={['speaker', 'cohost', 'listener']} invite={invite} open={model.openLinks.value ?? undefined} />
 			)}
 		</section>
 	);

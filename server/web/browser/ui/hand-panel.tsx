@@ -7,6 +7,7 @@ import type { HandModel, HandNews } from '../pages/hand-model.ts';
 import type { ProblemError } from '../sdk/problem.ts';
 import { AskDialog } from './ask-dialog.tsx';
 import { MICROPHONE_TEXT } from './microphone-picker.tsx';
+import { reducedMotion } from './motion.ts';
 import { now } from './now.ts';
 import { problemText } from './problem-text.ts';
 import { RecordingNote } from './recording-note.tsx';
@@ -49,6 +50,7 @@ export const HandPanel = ({ model, recording }: HandPanelProps) => {
 	const failure = model.failure.value;
 	const news = model.news.value;
 	const troubleText = trouble === null ? undefined : MICROPHONE_TEXT[trouble];
+	useEffect(() => model.watch(), [model]);
 	return (
 		<section class="hand-panel" aria-label={t('raiseHand')} data-hand={model.step.value}>
 			<p class="hand-news" role="status">
@@ -58,6 +60,9 @@ export const HandPanel = ({ model, recording }: HandPanelProps) => {
 				{troubleText !== undefined && <p class="notice">{t(troubleText)}</p>}
 				{failure !== null && <p class="notice">{failureText(failure)}</p>}
 			</div>
+			<p class="hidden" aria-live="assertive">
+				{unexpectedText(model)}
+			</p>
 			<Step model={model} recording={recording} />
 		</section>
 	);
@@ -172,8 +177,19 @@ const Up = ({ model }: { model: HandModel }) => {
 	);
 };
 
+/** Read out, since nothing else draws attention to it: an invitation for which nobody has raised a hand. */
+const unexpectedText = (model: HandModel): string => {
+	const hand = model.hand.value;
+	return model.step.value !== 'invited' || hand === null || hand.raised || hand.invitation === null
+		? ''
+		: `${t('invitedBy', { name: hand.invitation.by })}. ${t('invitedHelp')}`;
+};
+
 const Invited = ({ model, recording }: HandPanelProps) => {
-	const aside = useSignal(false);
+	// Whoever has a hand up waits for the question. Anybody else may be typing: no button comes under their fingers.
+	const aside = useSignal(model.hand.peek()?.raised !== true);
+	const card = useRef<HTMLDivElement>(null);
+	useEffect(() => card.current?.scrollIntoView({ block: 'nearest', behavior: reducedMotion() ? 'auto' : 'smooth' }), []);
 	const invitation = model.hand.value?.invitation;
 	if (invitation == null) {
 		return null;
@@ -211,7 +227,7 @@ const Invited = ({ model, recording }: HandPanelProps) => {
 		);
 	}
 	return (
-		<div class="invited">
+		<div ref={card} class="invited" role="group" aria-label={question}>
 			<p class="hand-up">{question}</p>
 			{details}
 			<div class="row wrap">

@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { HandEntry } from '../../../stage/protocol.ts';
-import { formatInstant } from '../locale/format.ts';
+import { formatInstant, formatNumber } from '../locale/format.ts';
 import { t, tCount } from '../locale/language.ts';
 import type { StageModel } from '../pages/stage-model.ts';
 import { RemoveIcon } from './icons.tsx';
@@ -31,8 +31,8 @@ export const HandsQueue = ({ model }: { model: StageModel }) => {
 				<p class="quiet">{t('handsNone')}</p>
 			) : (
 				<ol class="hand-list">
-					{hands.map((hand) => (
-						<HandItem key={hand.id} hand={hand} model={model} />
+					{hands.map((hand, index) => (
+						<HandItem key={hand.id} hand={hand} place={index + 1} model={model} />
 					))}
 				</ol>
 			)}
@@ -45,8 +45,11 @@ export const HandsQueue = ({ model }: { model: StageModel }) => {
 	);
 };
 
-const HandItem = ({ hand: { id, name, raisedAt, invited, raised }, model }: { hand: HandEntry; model: StageModel }) => (
+const HandItem = ({ hand: { id, name, raisedAt, invited, raised }, place, model }: { hand: HandEntry; place: number; model: StageModel }) => (
 	<li class="hand" data-hand={id}>
+		<span class="hand-place" aria-hidden="true">
+			{formatNumber(place)}
+		</span>
 		<span class="person-text">
 			<span class="person-name">
 				<bdi>{name}</bdi>

@@ -8,12 +8,12 @@ import { problemText } from './problem-text.ts';
 interface InviteFormProps {
 	roles: readonly InviteRole[];
 	invite: (role: InviteRole, name: string) => Promise<{ url: string }>;
-	/** Shown beside the personal links; rooms that only invited people may hear have none. */
-	listenUrl?: string;
+	/** Of rooms that everybody may hear: their listening page, and what puts the player on another one. */
+	open?: { listenUrl: string; embedCode: string } | undefined;
 }
 
 /** Role and name in, a personal link out. */
-export const InviteForm = ({ roles, invite, listenUrl }: InviteFormProps) => {
+export const InviteForm = ({ roles, invite, open }: InviteFormProps) => {
 	const name = useSignal('');
 	const role = useSignal<InviteRole>(roles[0] ?? 'speaker');
 	const links = useSignal<readonly { name: string; url: string }[]>([]);
@@ -78,7 +78,12 @@ export const InviteForm = ({ roles, invite, listenUrl }: InviteFormProps) => {
 			{links.value.map((link) => (
 				<CopyField key={link.url} label={t('inviteFor', { name: link.name })} value={link.url} />
 			))}
-			{listenUrl !== undefined && <CopyField label={t('listenLink')} value={listenUrl} />}
+			{open !== undefined && (
+				<>
+					<CopyField label={t('listenLink')} value={open.listenUrl} />
+					<CopyField label={t('embedCode')} value={open.embedCode} />
+				</>
+			)}
 		</form>
 	);
 };

@@ -11,4 +11,12 @@ export const mount = async (page: () => ComponentChild): Promise<void> => {
 	const Page = () => <>{page()}</>;
 	root.replaceChildren();
 	render(<Page />, root);
+	addEventListener('hashchange', beginWithLink);
+};
+
+/** A personal link for the page that this tab shows already changes the fragment alone: the page is another person's then. */
+const beginWithLink = (): void => {
+	if (new URLSearchParams(location.hash.slice(1)).has('token')) {
+		location.reload();
+	}
 };

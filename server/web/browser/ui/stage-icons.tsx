@@ -28,3 +28,13 @@ export const LockIcon = () => (
 		<path d="M8 10.5V8a4 4 0 0 1 8 0v2.5" class="stroke" />
 	</Icon>
 );
+export const UpIcon = () => (
+	<Icon>
+		<path d="M12 19V5M6 11l6-6 6 6" class="stroke" />
+	</Icon>
+);
+export const DownIcon = () => (
+	<Icon>
+		<path d="M12 5v14M6 13l6 6 6-6" class="stroke" />
+	</Icon>
+);
