@@ -9,7 +9,7 @@ const root = path.resolve(import.meta.dirname, '..');
  */
 const ALONE = {
 	integration: ['aiortc', 'home-lease', 'pressure', 'programme-failures', 'sfu-relay', 'sfu-relay-idle', 'shard-hung', 'simulation', 'surge'],
-	cluster: ['faults', 'moving', 'one-room', 'preflight', 'seats'],
+	cluster: ['faults', 'moving', 'one-room', 'overflow', 'preflight', 'seats'],
 };
 
 interface Kind {
