@@ -4,12 +4,12 @@ import { defineConfig } from 'vitest/config';
 const root = path.resolve(import.meta.dirname, '..');
 
 /**
- * Files that measure what a busy machine changes (gaps, pace, cost): each has the machine to itself. All others mostly wait,
+ * Files that measure what a busy machine changes (gaps, pace, cost, and so where listeners are placed): each has the machine to itself. All others mostly wait,
  * for a timer, a process or a player, and share it.
  */
 const ALONE = {
-	integration: ['aiortc', 'home-lease', 'pressure', 'programme-failures', 'sfu-relay', 'sfu-relay-idle', 'shard-hung', 'simulation', 'surge'],
-	cluster: ['faults', 'moving', 'one-room', 'overflow', 'preflight', 'seats'],
+	integration: ['home-lease', 'pressure', 'programme-failures', 'sfu-relay', 'sfu-relay-idle', 'shard-hung', 'simulation', 'surge'],
+	cluster: ['faults', 'harness', 'moving', 'one-address', 'one-room', 'overflow', 'preflight', 'rebalance', 'seats'],
 };
 
 interface Kind {
