@@ -54,7 +54,9 @@ async function vitest(kind: Kind, more: string[]): Promise<void> {
 		`--outputFile.json=${file}`,
 		...more,
 	];
-	const status = await ended(spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' }));
+	// The suite starts some hundred nodes with their shards: each takes a third less when the first has left its compiled code.
+	const env = { ...process.env, NODE_COMPILE_CACHE: path.join(OUT, 'compile-cache') };
+	const status = await ended(spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit', env }));
 	const report = readReport(file);
 	if (!report) {
 		console.error(`the ${kind} tests wrote no report; vitest ended with ${status}`);

@@ -32,7 +32,6 @@ export class LeaseProcess {
 	private constructor(nodeId: string, child: ChildProcess) {
 		this.nodeId = nodeId;
 		this.#child = child;
-		if (process.env.LEASE_DEBUG) child.on('message', (event) => console.log(Math.round(performance.now()), nodeId, JSON.stringify(event)));
 		child.on('message', (event: LeaseChildEvent) => this.#events.push({ ...event, atMs: performance.now() }));
 	}
 
