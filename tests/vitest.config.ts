@@ -8,7 +8,7 @@ const root = path.resolve(import.meta.dirname, '..');
  * for a timer, a process or a player, and share it.
  */
 const ALONE = {
-	integration: ['home-lease', 'pressure', 'programme-failures', 'sfu-relay', 'sfu-relay-idle', 'shard-hung', 'simulation', 'surge'],
+	integration: ['home-lease', 'overflow', 'pressure', 'programme-failures', 'sfu-relay', 'sfu-relay-idle', 'shard-hung', 'simulation', 'surge'],
 	cluster: ['faults', 'harness', 'moving', 'one-address', 'one-room', 'overflow', 'preflight', 'rebalance', 'seats'],
 };
 

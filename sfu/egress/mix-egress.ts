@@ -149,6 +149,7 @@ export class MixEgress {
 			}
 		});
 		encoder.writers.forEach((writer, index) => process.write(index, writer.header()));
+		this.#log.info({ encoder: number, encoderPid: process.pid }, 'an encoder begins');
 	}
 
 	#feed(nowMs: number): void {

@@ -42,7 +42,9 @@ async function speak(room: string, name = 'Ann'): Promise<RtcSpeaker> {
 	return speaker;
 }
 
-const encoders = (of = server) => descendantsOf(of.pid).filter(({ command }) => command.includes('pipe:3'));
+const encoders = (of: RostrumProcess) => descendantsOf(of.pid).filter(({ command }) => command.includes('pipe:3'));
+/** Process id of the room's latest encoder. */
+const encoderOf = (room: string) => Number(server.logLines.findLast(({ msg, room: of }) => msg === 'an encoder begins' && of === room)?.['encoderPid']);
 
 async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs: number): Promise<number> {
 	const startedAtMs = performance.now();
@@ -125,8 +127,8 @@ describe('overflow by HLS', () => {
 		expect(findIn(envelopeOf(Int16Array.from([...audio.pcm, ...audio.pcm])), heard.slice(0, 150)).likeness).toBeGreaterThan(0.9);
 		player.close();
 
-		const [encoder] = encoders();
-		const cpuTicks = () => readFileSync(`/proc/${encoder?.pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ').slice(11, 13).reduce((sum, ticks) => sum + Number(ticks), 0);
+		const encoder = encoderOf(room);
+		const cpuTicks = () => readFileSync(`/proc/${encoder}/stat`, 'utf8').replace(/^.*\) /, '').split(' ').slice(11, 13).reduce((sum, ticks) => sum + Number(ticks), 0);
 		const before = cpuTicks();
 		const beforeMs = performance.now();
 		await new Promise((resolve) => setTimeout(resolve, 2_000));
@@ -136,72 +138,131 @@ describe('overflow by HLS', () => {
 		speaker.close();
 	});
 
-	it('is heard by a player less than eight seconds after it was said', async () => {
-		const room = await server.room({ id: 'lag' });
-		const speaker = await speak(room);
-		speaker.silence();
-		const player = new HlsPlayer(hls(room, 'index.m3u8'));
-		await until('the player plays silence', () => player.pcm.length > 48_000, 10_000);
-		expect(player.firstLoud()).toBe(-1);
-		const saidAtMs = performance.now();
-		speaker.talk(audio);
-		await until('it is heard', () => player.firstLoud() >= 0, 12_000);
-		const lagMs = player.playedAtMs(player.firstLoud()) - saidAtMs;
-		figure('mouth to ear of a player that knows no parts', lagMs);
-		expect(lagMs).toBeLessThan(8_000);
-		player.close();
-		speaker.close();
-	});
+	// Each in a room of its own: they mostly wait, and do so together.
+	describe.concurrent('of several rooms at the same time', () => {
+		it('is heard by a player less than eight seconds after it was said', async () => {
+			const room = await server.room({ id: 'lag' });
+			const speaker = await speak(room);
+			speaker.silence();
+			const player = new HlsPlayer(hls(room, 'index.m3u8'));
+			await until('the player plays silence', () => player.pcm.length > 48_000, 10_000);
+			expect(player.firstLoud()).toBe(-1);
+			const saidAtMs = performance.now();
+			speaker.talk(audio);
+			await until('it is heard', () => player.firstLoud() >= 0, 12_000);
+			const lagMs = player.playedAtMs(player.firstLoud()) - saidAtMs;
+			figure('mouth to ear of a player that knows no parts', lagMs);
+			expect(lagMs).toBeLessThan(8_000);
+			player.close();
+			speaker.close();
+		});
 
-	it('mixes everybody who speaks, each as loud as alone', async () => {
-		const room = await server.room({ id: 'two' });
-		const [low, high] = await Promise.all([speak(room, 'Low'), speak(room, 'High')]);
-		const tones = await Promise.all([tone(440, 20), tone(1_000, 20)]);
-		low.talk(tones[0]);
-		const recorder = new HlsRecorder(hls(room));
-		await recorder.until('one alone', () => recorder.segments.length >= 3);
-		high.talk(tones[1]);
-		const both = recorder.segments.length + 1;
-		await recorder.until('both', () => recorder.segments.length >= both + 3);
-		await recorder.close();
-		const [run] = await recorder.runs();
-		const at = (segment: number) => run!.pcm.slice(segment * 2_048 * 48, (segment + 1) * 2_048 * 48);
-		const alone = { low: strengthOf(at(2), 440), high: strengthOf(at(2), 1_000) };
-		const together = { low: strengthOf(at(both + 1), 440), high: strengthOf(at(both + 1), 1_000) };
-		console.log('  strengths', { alone, together });
-		expect(alone.low).toBeGreaterThan(0.05);
-		expect(alone.high).toBeLessThan(0.001);
-		expect(together.low / alone.low).toBeGreaterThan(0.8);
-		expect(together.low / alone.low).toBeLessThan(1.2);
-		expect(together.high).toBeGreaterThan(0.8 * alone.low);
-		low.close();
-		high.close();
-	});
+		it('mixes everybody who speaks, each as loud as alone', async () => {
+			const room = await server.room({ id: 'two' });
+			const [low, high] = await Promise.all([speak(room, 'Low'), speak(room, 'High')]);
+			const tones = await Promise.all([tone(440, 20), tone(1_000, 20)]);
+			low.talk(tones[0]);
+			const recorder = new HlsRecorder(hls(room));
+			await recorder.until('one alone', () => recorder.segments.length >= 3);
+			high.talk(tones[1]);
+			const both = recorder.segments.length + 1;
+			await recorder.until('both', () => recorder.segments.length >= both + 3);
+			await recorder.close();
+			const [run] = await recorder.runs();
+			const at = (segment: number) => run!.pcm.slice(segment * 2_048 * 48, (segment + 1) * 2_048 * 48);
+			const alone = { low: strengthOf(at(2), 440), high: strengthOf(at(2), 1_000) };
+			const together = { low: strengthOf(at(both + 1), 440), high: strengthOf(at(both + 1), 1_000) };
+			console.log('  strengths', { alone, together });
+			expect(alone.low).toBeGreaterThan(0.05);
+			expect(alone.high).toBeLessThan(0.001);
+			expect(together.low / alone.low).toBeGreaterThan(0.8);
+			expect(together.low / alone.low).toBeLessThan(1.2);
+			expect(together.high).toBeGreaterThan(0.8 * alone.low);
+			low.close();
+			high.close();
+		});
 
-	it.each<[string, NodeJS.Signals]>([['is killed', 'SIGKILL'], ['hangs', 'SIGSTOP']])('an encoder that %s in mid-speech is replaced, and not a word is lost', async (_how, signal) => {
-		const room = await server.room({ id: `encoder-${signal.toLowerCase()}` });
-		const speaker = await speak(room);
-		speaker.talk(audio);
-		const recorder = new HlsRecorder(hls(room));
-		await recorder.until('speech', () => recorder.segments.length >= 3);
-		const victim = encoders().at(-1)!;
-		const atMs = performance.now();
-		process.kill(victim.pid, signal);
-		await recorder.until('another encoder', () => new Set(recorder.segments.map(({ map }) => map)).size === 2);
-		figure('kill to a whole segment of the next encoder', performance.now() - atMs);
-		const segments = recorder.segments.length;
-		await recorder.until('more', () => recorder.segments.length >= segments + 2);
-		await recorder.close();
-		expect(isRunning(victim.pid)).toBe(false);
-		expect(recorder.flaws).toEqual([]);
-		expect(recorder.latest?.segments.filter(({ discontinuity }) => discontinuity)).toHaveLength(1);
-		const [first, second] = await recorder.runs();
-		// The playlist's time goes on without a hole, and so does the speech in it.
-		expect(Math.abs(second!.startMs - first!.endMs)).toBeLessThan(5);
-		const [before, after] = [compare(first!, speaker, { skipMs: 3_000 }), compare(second!, speaker, { skipMs: 100 })]; // AAC begins with a silent frame.
-		expect(Math.min(before.likeness, after.likeness)).toBeGreaterThan(0.9);
-		expect(Math.abs((before.lateMs.at(-1) ?? 0) - (after.lateMs[0] ?? 0))).toBeLessThanOrEqual(100);
-		speaker.close();
+		it.each<[string, NodeJS.Signals]>([['is killed', 'SIGKILL'], ['hangs', 'SIGSTOP']])('an encoder that %s in mid-speech is replaced, and not a word is lost', async (_how, signal) => {
+			const room = await server.room({ id: `encoder-${signal.toLowerCase()}` });
+			const speaker = await speak(room);
+			speaker.talk(audio);
+			const recorder = new HlsRecorder(hls(room));
+			await recorder.until('speech', () => recorder.segments.length >= 3);
+			const victim = encoderOf(room);
+			const atMs = performance.now();
+			process.kill(victim, signal);
+			await recorder.until('another encoder', () => new Set(recorder.segments.map(({ map }) => map)).size === 2);
+			figure('kill to a whole segment of the next encoder', performance.now() - atMs);
+			const segments = recorder.segments.length;
+			await recorder.until('more', () => recorder.segments.length >= segments + 2);
+			await recorder.close();
+			expect(isRunning(victim)).toBe(false);
+			expect(recorder.flaws).toEqual([]);
+			expect(recorder.latest?.segments.filter(({ discontinuity }) => discontinuity)).toHaveLength(1);
+			const [first, second] = await recorder.runs();
+			// The playlist's time goes on without a hole, and so does the speech in it.
+			expect(Math.abs(second!.startMs - first!.endMs)).toBeLessThan(5);
+			const [before, after] = [compare(first!, speaker, { skipMs: 3_000 }), compare(second!, speaker, { skipMs: 100 })]; // AAC begins with a silent frame.
+			expect(Math.min(before.likeness, after.likeness)).toBeGreaterThan(0.9);
+			expect(Math.abs((before.lateMs.at(-1) ?? 0) - (after.lateMs[0] ?? 0))).toBeLessThanOrEqual(100);
+			speaker.close();
+		});
+
+		it('plays silence before the start, the room from then on, and ends with it', async () => {
+			const room = await server.room({ id: 'evening' }, 'open');
+			const speaker = await speak(room);
+			speaker.talk(audio);
+			const player = new HlsPlayer(hls(room, 'index.m3u8'));
+			await until('the player plays', () => player.pcm.length > 2 * 48_000, 10_000);
+			expect(player.firstLoud()).toBe(-1);
+			await server.json('POST', `/v1/rooms/${room}/start`);
+			const encoder = encoderOf(room);
+			await until('it is live', () => player.firstLoud() >= 0, 12_000);
+			await server.json('POST', `/v1/rooms/${room}/end`);
+			const last = readPlaylist(await (await fetch(hls(room, 'live.m3u8'))).text());
+			expect(last.ended).toBe(true);
+			expect(last.hint).toBeUndefined();
+			await player.ended();
+			expect(player.stderr).not.toMatch(/error|404/i);
+			expect(isRunning(encoder)).toBe(false);
+			const refused = await fetch(hls('evening-that-never-was', 'index.m3u8'));
+			expect(refused.status).toBe(404);
+			speaker.close();
+		});
+
+		it('is over some time after the last request, and goes on counting when it is asked for again', async () => {
+			const room = await server.room({ id: 'quiet' });
+			const first = readPlaylist(await (await fetch(hls(room, 'live.m3u8'))).text());
+			const encoder = encoderOf(room);
+			expect(isRunning(encoder)).toBe(true);
+			await until('the encoder is gone', () => !isRunning(encoder), 12_000);
+			const second = readPlaylist(await (await fetch(hls(room, 'live.m3u8'))).text());
+			expect(second.mediaSequence).toBeGreaterThanOrEqual(first.mediaSequence + first.segments.length);
+			expect(second.discontinuitySequence).toBeGreaterThan(first.discontinuitySequence);
+			expect(second.segments[0]?.uri).not.toBe(first.segments[0]?.uri);
+		});
+
+		it('asks of a private room what listening asks, and carries the token on', async () => {
+			const room = await server.room({ id: 'closed-circle', visibility: 'private' });
+			expect((await fetch(hls(room, 'index.m3u8'))).status).toBe(401);
+			expect((await fetch(hls(room, 'live.m3u8'))).status).toBe(401);
+			const { token } = await server.token(room, 'listener', 'Lou', { subject: 'lou' });
+			const master = await fetch(hls(room, `index.m3u8?access_token=${token}`));
+			expect(master.headers.get('cache-control')).toMatch(/private/);
+			expect(await master.text()).toContain(`\nlive.m3u8?access_token=${token}\n`);
+			expect((await probe(hls(room, `index.m3u8?access_token=${token}`))).codec_name).toBe('aac');
+			const byHeader = await fetch(hls(room, 'live.m3u8'), { headers: { authorization: `Bearer ${token}` } });
+			const playlist = readPlaylist(await byHeader.text());
+			expect(playlist.text).not.toContain('access_token');
+			const segment = playlist.segments[0]!.uri;
+			expect((await fetch(hls(room, segment))).status).toBe(401);
+			const served = await fetch(hls(room, `${segment}?access_token=${token}`));
+			expect(served.headers.get('cache-control')).toBe('private, max-age=3600, immutable');
+			expect((await fetch(hls(room, segment), { headers: { authorization: `Bearer ${token}`, 'if-none-match': served.headers.get('etag') ?? '' } })).status).toBe(304);
+			const { token: elsewhere } = await server.token('speech', 'listener', 'Lou');
+			expect((await fetch(hls(room, `index.m3u8?access_token=${elsewhere}`))).status).toBe(403);
+			expect((await fetch(hls(await server.room({ id: 'later' }, 'scheduled'), 'index.m3u8'))).status).toBe(409);
+		});
 	});
 
 	it('goes on within seconds when the listener shard dies that it began at', async () => {
@@ -252,62 +313,6 @@ describe('overflow by HLS', () => {
 		expect(Math.max(0, ...silences) * FRAME_MS).toBeLessThan(2_500);
 		expect(compare(runs[0]!, speaker, { skipMs: Math.ceil((runs[0]!.endMs - runs[0]!.startMs) / 1_000 - 5) * 1_000, sinceFrame }).likeness).toBeGreaterThan(0.8);
 		speaker.close();
-	});
-
-	it('plays silence before the start, the room from then on, and ends with it', async () => {
-		const room = await server.room({ id: 'evening' }, 'open');
-		const speaker = await speak(room);
-		speaker.talk(audio);
-		const player = new HlsPlayer(hls(room, 'index.m3u8'));
-		await until('the player plays', () => player.pcm.length > 2 * 48_000, 10_000);
-		expect(player.firstLoud()).toBe(-1);
-		await server.json('POST', `/v1/rooms/${room}/start`);
-		const [encoder] = encoders().slice(-1);
-		await until('it is live', () => player.firstLoud() >= 0, 12_000);
-		await server.json('POST', `/v1/rooms/${room}/end`);
-		const last = readPlaylist(await (await fetch(hls(room, 'live.m3u8'))).text());
-		expect(last.ended).toBe(true);
-		expect(last.hint).toBeUndefined();
-		await player.ended();
-		expect(player.stderr).not.toMatch(/error|404/i);
-		expect(isRunning(encoder!.pid)).toBe(false);
-		const refused = await fetch(hls('evening-that-never-was', 'index.m3u8'));
-		expect(refused.status).toBe(404);
-		speaker.close();
-	});
-
-	it('is over some time after the last request, and goes on counting when it is asked for again', async () => {
-		const room = await server.room({ id: 'quiet' });
-		const first = readPlaylist(await (await fetch(hls(room, 'live.m3u8'))).text());
-		const [encoder] = encoders().slice(-1);
-		expect(encoder).toBeDefined();
-		await until('the encoder is gone', () => !isRunning(encoder!.pid), 12_000);
-		const second = readPlaylist(await (await fetch(hls(room, 'live.m3u8'))).text());
-		expect(second.mediaSequence).toBeGreaterThanOrEqual(first.mediaSequence + first.segments.length);
-		expect(second.discontinuitySequence).toBeGreaterThan(first.discontinuitySequence);
-		expect(second.segments[0]?.uri).not.toBe(first.segments[0]?.uri);
-	});
-
-	it('asks of a private room what listening asks, and carries the token on', async () => {
-		const room = await server.room({ id: 'closed-circle', visibility: 'private' });
-		expect((await fetch(hls(room, 'index.m3u8'))).status).toBe(401);
-		expect((await fetch(hls(room, 'live.m3u8'))).status).toBe(401);
-		const { token } = await server.token(room, 'listener', 'Lou', { subject: 'lou' });
-		const master = await fetch(hls(room, `index.m3u8?access_token=${token}`));
-		expect(master.headers.get('cache-control')).toMatch(/private/);
-		expect(await master.text()).toContain(`\nlive.m3u8?access_token=${token}\n`);
-		expect((await probe(hls(room, `index.m3u8?access_token=${token}`))).codec_name).toBe('aac');
-		const byHeader = await fetch(hls(room, 'live.m3u8'), { headers: { authorization: `Bearer ${token}` } });
-		const playlist = readPlaylist(await byHeader.text());
-		expect(playlist.text).not.toContain('access_token');
-		const segment = playlist.segments[0]!.uri;
-		expect((await fetch(hls(room, segment))).status).toBe(401);
-		const served = await fetch(hls(room, `${segment}?access_token=${token}`));
-		expect(served.headers.get('cache-control')).toBe('private, max-age=3600, immutable');
-		expect((await fetch(hls(room, segment), { headers: { authorization: `Bearer ${token}`, 'if-none-match': served.headers.get('etag') ?? '' } })).status).toBe(304);
-		const { token: elsewhere } = await server.token('speech', 'listener', 'Lou');
-		expect((await fetch(hls(room, `index.m3u8?access_token=${elsewhere}`))).status).toBe(403);
-		expect((await fetch(hls(await server.room({ id: 'later' }, 'scheduled'), 'index.m3u8'))).status).toBe(409);
 	});
 
 	it('tells what it does, in metrics and in the description of the API', async () => {
