@@ -1,4 +1,5 @@
 import { EventFeed, type FeedEvents } from '../../server/web/browser/sdk/event-feed.ts';
+import { started } from './started-feed.ts';
 
 interface Told {
 	captions: FeedEvents['captions'];
@@ -14,11 +15,7 @@ export class AudienceFeed {
 	static async open(baseUrl: string, room: string): Promise<AudienceFeed> {
 		const feed = new EventFeed({ room, baseUrl });
 		const reader = new AudienceFeed(feed);
-		const { promise, resolve, reject } = Promise.withResolvers<void>();
-		feed.on('room', () => resolve());
-		feed.on('refused', ({ problem }) => reject(problem));
-		feed.start();
-		await promise;
+		await started(feed);
 		return reader;
 	}
 

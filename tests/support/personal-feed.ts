@@ -1,4 +1,5 @@
 import { EventFeed, type Invitation } from '../../server/web/browser/sdk/event-feed.ts';
+import { started } from './started-feed.ts';
 
 /** A reader of a room's events, as the pages are, with what is for its holder alone. */
 export class PersonalFeed {
@@ -13,11 +14,7 @@ export class PersonalFeed {
 	static async open(baseUrl: string, room: string, token?: string): Promise<PersonalFeed> {
 		const feed = new EventFeed({ room, baseUrl, ...(token === undefined ? {} : { token }) });
 		const reader = new PersonalFeed(feed);
-		const { promise, resolve, reject } = Promise.withResolvers<void>();
-		feed.on('room', () => resolve());
-		feed.on('refused', ({ problem }) => reject(problem));
-		feed.start();
-		await promise;
+		await started(feed);
 		return reader;
 	}
 
