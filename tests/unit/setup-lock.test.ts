@@ -12,8 +12,8 @@ const NO_PROCESS = 4_194_305; // Above the kernel's largest process number.
 const FAKE_NPM = `#!${process.execPath}
 import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 const note = (what) => appendFileSync('npm.log', what + ' ' + process.pid + '\\n');
-note('begin');
 process.on('SIGTERM', () => { note('killed'); process.exit(1); });
+note('begin'); // From here on it may be told to end.
 while (existsSync('wait') && !existsSync('go')) await new Promise((resolve) => setTimeout(resolve, 20));
 if (existsSync('fail')) { note('end'); process.exit(7); }
 rmSync('node_modules', { recursive: true, force: true });
