@@ -141,6 +141,10 @@ export const ConfigSchema = Type.Object({
 			env: 'ROSTRUM_SFU_SPARE_SHARDS', default: 1, minimum: 0, maximum: 16,
 			description: 'Warm processes that wait to take the place and the port of a dead one.',
 		}),
+		rehearsalJoins: Type.Integer({
+			env: 'ROSTRUM_SFU_REHEARSAL_JOINS', default: 800, minimum: 0, maximum: 10_000,
+			description: 'Joins of nobody that a listener shard or a spare makes when it has started, so that its code is compiled when a crowd comes: half a second of processor time. It stops when somebody real comes. 0: none.',
+		}),
 		mediaPort: Type.Integer({
 			env: 'ROSTRUM_MEDIA_PORT', default: 40_000, ...port,
 			description: 'Shard n uses the n-th port from here, UDP and TCP, stage shards first.',

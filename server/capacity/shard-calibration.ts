@@ -23,7 +23,7 @@ export type ShardCalibration = Static<typeof ShardCalibration>;
 
 /**
  * Until a machine was calibrated: what `npm run bench` found on a shared 2-core machine (Xeon, Node 24, mediasoup 3.27,
- * SRTP AES_CM_128_HMAC_SHA1_80), the worse figure where runs differ.
+ * SRTP AEAD_AES_256_GCM), the worse figure where runs differ.
  */
 export const DEFAULT_CALIBRATION: ShardCalibration = {
 	source: 'defaults',

@@ -54,6 +54,14 @@ export interface CalibrationPhase {
 	workerCpuUs: number;
 }
 
+/** What came of a rehearsal of joins. */
+export interface RehearsalResult {
+	/** Made and closed again. */
+	joins: number;
+	/** Ended early, for somebody real came: no more of it is wanted. */
+	yielded: boolean;
+}
+
 /** A way to ask a shard's media port from outside whether it is there: ICE credentials that it answers to for a while. */
 export interface MediaProbe {
 	iceParameters: IceParameters;
@@ -94,6 +102,9 @@ export interface ShardRequests {
 
 	/** Makes the media port answer STUN requests with these credentials for `openMs`: see server/preflight. */
 	'shard.probe': [{ openMs: number }, MediaProbe];
+
+	/** So many joins of nobody, so that code is compiled and heaps have grown when a crowd comes. Ends early when somebody real comes. */
+	'shard.rehearse': [{ joins: number }, RehearsalResult];
 
 	// A synthetic run that finds out what this machine holds; in a shard of its own, which carries nobody.
 	'calibration.usage': [Record<string, never>, CalibrationUsage];

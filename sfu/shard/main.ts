@@ -4,6 +4,7 @@ import { createWorker } from 'mediasoup';
 import type { types } from 'mediasoup';
 import pino from 'pino';
 import { calibrationHandlers } from '../calibration/calibration-handlers.ts';
+import { rehearsalHandlers } from '../calibration/rehearsal.ts';
 import { workerBinary } from '../worker/worker-binary.ts';
 import { RequestServer } from './request-server.ts';
 import { ShardHost } from './shard-host.ts';
@@ -53,6 +54,7 @@ const server = new RequestServer(
 	{
 		...host.handlers,
 		...calibrationHandlers(worker),
+		...rehearsalHandlers({ worker, log, isServing: () => host.isServing }),
 		'shard.close': async ({ reason }) => {
 			leave(reason);
 			return {};

@@ -68,7 +68,7 @@ export class ShardHost {
 		this.#recordings = new RoomRecordings({ emit });
 	}
 
-	readonly handlers: Omit<ShardHandlers, 'shard.close' | 'calibration.usage' | 'calibration.packets'> = {
+	readonly handlers: Omit<ShardHandlers, 'shard.close' | 'shard.rehearse' | 'calibration.usage' | 'calibration.packets'> = {
 		'shard.assign': async (assignment) => {
 			if (this.#assigned) {
 				throw new SfuError('wrong_role', 'this shard has its assignment already');
@@ -276,6 +276,11 @@ export class ShardHost {
 		},
 		'session.endOf': (match) => ({ ended: this.#sessionTable().endOf(match) }),
 	};
+
+	/** Somebody listens here or is on the way in. */
+	get isServing(): boolean {
+		return this.#joining > 0 || (this.#assigned?.sessions.size ?? 0) > 0;
+	}
 
 	/** Ends every session, so that clients learn it from DTLS rather than from silence. */
 	close(reason: string): void {

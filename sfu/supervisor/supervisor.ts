@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import type { ShardRole } from '../contract/media-types.ts';
 import type { ShardAssignment, ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
+import { Rehearsals } from './rehearsals.ts';
 import { Shard } from './shard.ts';
 
 export interface SupervisorOptions {
@@ -16,6 +17,8 @@ export interface SupervisorOptions {
 	iceConsentTimeoutSeconds: number;
 	connectTimeoutMs: number;
 	maxListenersPerShard: number;
+	/** Joins that listener shards and spares rehearse with nobody after they have started. Default 0. */
+	rehearsalJoins?: number;
 	/** Where ends of links that leave the host listen, and what other hosts are told instead; without it no link leaves the host. */
 	linkAddress?: { ip: string; announcedAddress?: string };
 	/** Links that begin at one origin or one relaying edge. Default 32. */
@@ -68,6 +71,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 	readonly #spares = new Set<Shard>();
 	/** Every process started here that has not gone, whatever it is used for. */
 	readonly #living = new Set<Shard>();
+	readonly #rehearsals: Rehearsals;
 	readonly #watch: NodeJS.Timeout;
 	#closing = false;
 
@@ -88,6 +92,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		super();
 		this.#options = options;
 		this.#log = options.log.child({ part: 'supervisor' });
+		this.#rehearsals = new Rehearsals(options.rehearsalJoins ?? 0, this.#log);
 		for (let index = 0; index < options.stageShards + options.listenerShards; index++) {
 			this.#slots.push({ assignment: this.#assignmentOf(index), shard: undefined, recentDeaths: [], silentLooks: 0 });
 		}
@@ -122,10 +127,16 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		return [...this.#spares].filter((spare) => spare.isReady).length;
 	}
 
+	/** Resolves when the shards that are here have rehearsed. */
+	rehearsed(): Promise<void> {
+		return this.#rehearsals.settled();
+	}
+
 	/** Resolves when no process is left. Those without listeners or speakers have nobody to say goodbye to. */
 	async close(reason: string, deadlineMs: number): Promise<void> {
 		this.#closing = true;
 		clearInterval(this.#watch);
+		this.#rehearsals.close();
 		this.#spares.clear();
 		const inUse = new Set(this.shards());
 		await Promise.all([...this.#living].map((shard) => shard.close(reason, inUse.has(shard) ? deadlineMs : 0)));
@@ -134,6 +145,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 	/** Without a word and at once: the last thing before the process itself ends. A hung shard leaves in no other way. */
 	killAll(): void {
 		this.#closing = true;
+		this.#rehearsals.close();
 		for (const shard of this.#living) {
 			shard.kill();
 		}
@@ -201,6 +213,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		shard.once('gone', ({ code, signal }) => this.#onGone(slot, code, signal));
 		this.#log.info({ shard: index, role, port: slot.assignment.mediaPort, shardProcess: shard.pid, workerProcess: shard.workerPid, tookMs: Math.round(performance.now() - startedAt) }, 'shard up');
 		this.emit('shardUp', shard, index, role);
+		if (role === 'listener') {
+			this.#rehearsals.add(shard);
+		}
 	}
 
 	/**
@@ -274,7 +289,10 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 		while (!this.#closing && this.#spares.size < this.#options.spareShards) {
 			const spare = this.#spawn();
 			this.#spares.add(spare);
-			spare.once('ready', () => this.#log.info({ shardProcess: spare.pid }, 'spare shard ready'));
+			spare.once('ready', () => {
+				this.#log.info({ shardProcess: spare.pid }, 'spare shard ready');
+				this.#rehearsals.add(spare);
+			});
 			spare.once('gone', () => {
 				// A spare that dies unused is replaced too, but not in a hot loop.
 				if (this.#spares.delete(spare)) {

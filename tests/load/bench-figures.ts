@@ -53,7 +53,8 @@ export interface BenchResult {
 	rostrum: Figures;
 	bareMediasoup: Figures;
 	janus?: Figures;
-	ratios: Run['ratios'];
+	/** Of the largest audience; `cpuOfFurther`: of the slopes. */
+	ratios: Run['ratios'] & { cpuOfFurther: number };
 	slope: Record<'rostrum' | 'bareMediasoup', Slope> & { janus?: Slope };
 	aims: Record<string, number>;
 	runs: Run[];

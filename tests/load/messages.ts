@@ -1,5 +1,8 @@
 // What the benchmark's processes say to each other: the bench in the middle, a server under test, the load generators.
 
+/** Made with nobody before anything is measured, by both servers that run on Node. */
+export const REHEARSAL_JOINS = 800;
+
 /** Processes of the server under test by what they do. `media` ones carry listeners; `control` takes their joins. */
 export interface ServerProcess {
 	name: string;

@@ -5,12 +5,13 @@ import { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import type { Room } from '../../server/rooms/room.ts';
 import { programmesAlone } from '../support/alone.ts';
 import { loopbackShards } from '../support/supervisor-options.ts';
-import type { FromServer, ServerProcess, ToServer } from './messages.ts';
+import { type FromServer, REHEARSAL_JOINS, type ServerProcess, type ToServer } from './messages.ts';
 
 const [mediaPort = 26_000, talkers = 1, packing = 0] = process.argv.slice(2).map(Number);
 const speakerOf = (talker: number): string => `speaker-${talker + 1}`;
 const log = pino({ level: 'warn' }, pino.destination(2));
-const supervisor = await Supervisor.start({ ...loopbackShards(mediaPort), connectTimeoutMs: 20_000, maxListenersPerShard: 5_000, requestTimeoutMs: 20_000, log });
+const supervisor = await Supervisor.start({ ...loopbackShards(mediaPort), connectTimeoutMs: 20_000, maxListenersPerShard: 5_000, requestTimeoutMs: 20_000, rehearsalJoins: REHEARSAL_JOINS, log });
+await supervisor.rehearsed();
 const programmes = programmesAlone({
 	supervisor,
 	maxListenersPerShard: 5_000,

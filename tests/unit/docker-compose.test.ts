@@ -158,8 +158,10 @@ describe('OPERATIONS.md', () => {
 	it('sizes machines by what was measured', () => {
 		const figures = readFileSync(path.join(ROOT, 'tests/load/figures.md'), 'utf8');
 		const usPerListener = Number(/Rostrum (\d+) µs a further listener-second/.exec(figures)?.[1]);
-		const kbPerListener = Number(/\| 600 \| 1 \| Rostrum \| 60 \| \d+ \| (\d+) \|/.exec(figures)?.[1]);
-		expect(text).toContain(`${usPerListener} µs of processor time a listener-second, ${kbPerListener} KB`);
+		// What heaps that have grown already need not take again is there for a first thousand or two: larger audiences need a little more.
+		const kbPerListener = 110;
+		for (const [, kb] of figures.matchAll(/\| \d+ \| 1 \| Rostrum \| 60 \| \d+ \| (\d+) \|/g)) expect(Number(kb)).toBeLessThanOrEqual(kbPerListener);
+		expect(text).toContain(`${usPerListener} µs of processor time a listener-second; ${kbPerListener} KB`);
 		const rows = [...text.matchAll(/^\| (\d+) \| (\d+) \| ([\d,]+) \| ([\d.]+) GB \| ([\d.]+) Gbit\/s \|$/gm)].map((row) => row.slice(1).map((cell) => Number(cell.replaceAll(',', ''))));
 		expect(rows).toHaveLength(5);
 		for (const [cores = 0, shards = 0, listeners = 0, memoryGb = 0, gbitPerSecond = 0] of rows) {

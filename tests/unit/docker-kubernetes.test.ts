@@ -177,7 +177,7 @@ describe('a node', () => {
 		const { sfu } = config();
 		expect(Number(node.resources.requests.cpu)).toBeGreaterThanOrEqual(sfu.listenerShards + sfu.stageShards);
 		expect(node.resources.limits.cpu).toBeUndefined();
-		// 130 KB a listener (tests/load/figures.md), as many as shards may take.
+		// With a margin on what a listener takes (tests/load/figures.md), as many as shards may take.
 		expect(Number.parseInt(node.resources.limits.memory, 10) * 1024 ** 3).toBeGreaterThan(1.5 * 130_000 * sfu.listenerShards * sfu.maxListenersPerShard);
 	});
 

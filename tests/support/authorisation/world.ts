@@ -34,7 +34,7 @@ export class AuthorisationWorld {
 		const config = loadConfig({
 			env: {
 				ROSTRUM_HTTP_PORT: '0', ROSTRUM_DATA_DIR: dataDir, ROSTRUM_ADMIN_TOKEN: ADMIN_TOKEN, ROSTRUM_ROOMS_DEMO: 'false',
-				ROSTRUM_LISTENER_SHARDS: '1', ROSTRUM_STAGE_SHARDS: '1', ROSTRUM_MEDIA_PORT: String(mediaPort),
+				ROSTRUM_LISTENER_SHARDS: '1', ROSTRUM_STAGE_SHARDS: '1', ROSTRUM_SFU_REHEARSAL_JOINS: '0', ROSTRUM_MEDIA_PORT: String(mediaPort),
 				// One person asks a thousand times here.
 				ROSTRUM_ADMISSION_JOINS_PER_ADDRESS: '100000', ROSTRUM_ADMISSION_JOINS_PER_TOKEN: '10000',
 			},

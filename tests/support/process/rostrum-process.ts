@@ -70,6 +70,7 @@ export class RostrumProcess extends EventEmitter<{ log: [LogLine]; text: [string
 				ROSTRUM_SFU_LINK_PORT_MIN: String(mediaPort + 20),
 				ROSTRUM_SFU_LINK_PORT_MAX: String(mediaPort + 99),
 				ROSTRUM_LISTENER_SHARDS: '2',
+				ROSTRUM_SFU_REHEARSAL_JOINS: '0',
 				ROSTRUM_LOG_PRETTY: 'false',
 				LOG_LEVEL: 'info',
 				...env,
