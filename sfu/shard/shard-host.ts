@@ -277,9 +277,9 @@ export class ShardHost {
 		'session.endOf': (match) => ({ ended: this.#sessionTable().endOf(match) }),
 	};
 
-	/** Somebody listens here or is on the way in. */
+	/** Somebody listens here or is on the way in, or a room has its stage here. */
 	get isServing(): boolean {
-		return this.#joining > 0 || (this.#assigned?.sessions.size ?? 0) > 0;
+		return this.#joining > 0 || (this.#assigned?.sessions.size ?? 0) > 0 || this.#origins.size > 0 || this.#opening.size > 0;
 	}
 
 	/** Ends every session, so that clients learn it from DTLS rather than from silence. */

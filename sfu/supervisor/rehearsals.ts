@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { SfuError } from '../contract/sfu-error.ts';
 import type { Shard } from './shard.ts';
 
 /** Asked for at a time: short enough to end soon when a shard is needed for something else. */
@@ -50,7 +51,8 @@ export class Rehearsals {
 			}
 			this.#log.info({ shardProcess: shard.pid, shard: shard.assignment?.index, joins: done, yielded, tookMs: Math.round(performance.now() - startedAt) }, 'shard rehearsed joins');
 		} catch (error) {
-			if (!this.#closed && !shard.isGone) {
+			// One that died is told of elsewhere, and may be unreachable before its end is known.
+			if (!this.#closed && !(error instanceof SfuError && error.code === 'shard_gone')) {
 				this.#log.warn({ shardProcess: shard.pid, err: error }, 'a shard could not rehearse; its first joins will be slow');
 			}
 		}

@@ -80,6 +80,13 @@ describe('rehearsing joins', () => {
 		expect(await shard.request('shard.rehearse', { joins: 10 })).toEqual({ joins: 0, yielded: true });
 	});
 
+	it('ends when the shard is given a stage', async () => {
+		const [stage] = (await start({})).shards('stage');
+		const rehearsal = stage?.request('shard.rehearse', { joins: 100_000 });
+		await stage?.request('origin.open', { ...ROOM, voices: 3, onAir: true });
+		expect(await rehearsal).toMatchObject({ yielded: true });
+	});
+
 	it('is done by a spare before it is needed, and not again when it takes a place', async () => {
 		const node = await start({ spareShards: 1, rehearsalJoins: PORTION_JOINS });
 		await until(() => said.some(({ msg }) => msg === 'spare shard ready'));
