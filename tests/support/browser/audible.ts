@@ -2,8 +2,10 @@ import type { Page } from 'playwright-core';
 
 /** One hand-over from one set of players to another, as the page's own clock of sound has it. */
 export interface AudibleReport {
-	/** The longest time without a sound from any player that may be heard. */
-	longestGapMs: number;
+	/** The longest time without a sound from any player that may be heard, where one player takes over from another. */
+	handOverGapMs: number;
+	/** The same at all other times: what machine, microphone and network do by themselves. */
+	otherGapMs: number;
 	/** The longest time in which the same voice was heard from two players. */
 	longestDoubleMs: number;
 	/** How often a player began to be heard. */
@@ -12,6 +14,12 @@ export interface AudibleReport {
 	coldBeginnings: number;
 	measuredMs: number;
 }
+
+/** A gap this short is less than what a browser holds back, and any break before the new session is made is longer. */
+export const UNHEARD_MS = 150;
+
+/** The longest gap of a hand-over that may be put down to the machine, which at other times of the same report makes such gaps too. */
+export const tolerableGapMs = ({ otherGapMs }: AudibleReport): number => Math.max(UNHEARD_MS, otherGapMs);
 
 interface AudibleWindow {
 	rostrumAudible: { start(): Promise<void>; stop(): Promise<AudibleReport> };
@@ -25,6 +33,8 @@ interface AudibleWindow {
 export async function measureAudible(page: Page): Promise<void> {
 	await page.addInitScript(() => {
 		const BLOCK = 128;
+		/** In samples: a gap within these of a beginning belongs to the hand-over. */
+		const [BEFORE, BEHIND] = [0.3 * 48_000, 48_000];
 		const worklet = `registerProcessor('loud', class extends AudioWorkletProcessor {
 			process([input]) {
 				let loud = false;
@@ -117,7 +127,8 @@ export async function measureAudible(page: Page): Promise<void> {
 				running = false;
 				const blocks = [...loud.values()].flatMap((set) => [...set]);
 				const [first, last] = [Math.min(...blocks), Math.max(...blocks)];
-				let [gap, longestGap, double, longestDouble, state] = [0, 0, 0, 0, 0];
+				const begins = log.slice(1).map(({ atSample }) => atSample);
+				let [gap, handOverGap, otherGap, double, longestDouble, state] = [0, 0, 0, 0, 0, 0];
 				for (let block = first; block <= last; block += BLOCK) {
 					while ((log[state + 1]?.atSample ?? Number.POSITIVE_INFINITY) <= block) {
 						state++;
@@ -125,13 +136,18 @@ export async function measureAudible(page: Page): Promise<void> {
 					const sounding = (log[state]?.heard ?? []).filter((id) => loud.get(id)?.has(block)).length;
 					gap = sounding === 0 ? gap + BLOCK : 0;
 					double = sounding > 1 ? double + BLOCK : 0;
-					longestGap = Math.max(longestGap, gap);
+					if (begins.some((at) => block >= at - BEFORE && block - gap <= at + BEHIND)) {
+						handOverGap = Math.max(handOverGap, gap);
+					} else {
+						otherGap = Math.max(otherGap, gap);
+					}
 					longestDouble = Math.max(longestDouble, double);
 				}
 				void context.close();
 				const ms = (samples: number) => Math.round(samples / 4.8) / 10;
 				return {
-					longestGapMs: ms(longestGap),
+					handOverGapMs: ms(handOverGap),
+					otherGapMs: ms(otherGap),
 					longestDoubleMs: ms(longestDouble),
 					beginnings: log.length - 1,
 					coldBeginnings: log.reduce((sum, { cold }) => sum + cold, 0),
