@@ -8,6 +8,7 @@ import { RoomEgresses } from '../egress/room-egresses.ts';
 import { RoomRecordings } from '../egress/room-recordings.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { Origin } from '../stage/origin.ts';
+import { HeldUp } from './held-up.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { ShardHandlers } from './request-server.ts';
 import { MediaProbes } from '../session/media-probe.ts';
@@ -34,6 +35,7 @@ interface Assigned extends ShardAssignment {
 	sampler: ShardStatsSampler;
 	sessions: SessionTable;
 	nodeWatch: NodeWatch;
+	heldUp: HeldUp;
 }
 
 /** All rooms' parts on this shard, and the requests that reach them. */
@@ -81,6 +83,7 @@ export class ShardHost {
 				transports: webRtcTransportFactory(server, assignment),
 				sessions: new SessionTable(assignment.connectTimeoutMs),
 				nodeWatch: new NodeWatch(assignment.nodeSilenceMs, TICK_MS[assignment.role]),
+				heldUp: new HeldUp(TICK_MS[assignment.role]),
 			};
 			this.#ticker = setInterval(() => this.#tick(), TICK_MS[assignment.role]);
 			return {};
@@ -306,11 +309,13 @@ export class ShardHost {
 
 	#tick(): void {
 		const nowMs = performance.now();
-		for (const origin of this.#origins.values()) {
-			origin.tick(nowMs);
-		}
-		for (const edge of this.#edges.values()) {
-			edge.tick(nowMs);
+		if (this.#assigned?.heldUp.tick(nowMs) !== true) {
+			for (const origin of this.#origins.values()) {
+				origin.tick(nowMs);
+			}
+			for (const edge of this.#edges.values()) {
+				edge.tick(nowMs);
+			}
 		}
 		this.#egresses.tick(nowMs);
 		this.#recordings.tick(nowMs);

@@ -121,7 +121,7 @@ describe('overflow by HLS', () => {
 		expect(others).toEqual([]);
 		// Without the silence that it began with.
 		const { likeness, lateMs } = compare(run!, speaker, { skipMs: 3_000 });
-		expect(likeness).toBeGreaterThan(0.9);
+		expect(likeness).toBeGreaterThan(0.8);
 		expect(Math.max(...lateMs.map(Math.abs))).toBeLessThan(500);
 		const heard = envelopeOf(player.pcm.slice(player.firstLoud() + 4_800));
 		expect(findIn(envelopeOf(Int16Array.from([...audio.pcm, ...audio.pcm])), heard.slice(0, 150)).likeness).toBeGreaterThan(0.9);
@@ -203,7 +203,7 @@ describe('overflow by HLS', () => {
 			// The playlist's time goes on without a hole, and so does the speech in it.
 			expect(Math.abs(second!.startMs - first!.endMs)).toBeLessThan(5);
 			const [before, after] = [compare(first!, speaker, { skipMs: 3_000 }), compare(second!, speaker, { skipMs: 100 })]; // AAC begins with a silent frame.
-			expect(Math.min(before.likeness, after.likeness)).toBeGreaterThan(0.9);
+			expect(Math.min(before.likeness, after.likeness)).toBeGreaterThan(0.8);
 			expect(Math.abs((before.lateMs.at(-1) ?? 0) - (after.lateMs[0] ?? 0))).toBeLessThanOrEqual(100);
 			speaker.close();
 		});
@@ -286,7 +286,7 @@ describe('overflow by HLS', () => {
 		expect(recorder.longestPauseMs).toBeLessThan(6_000);
 		const [first, second] = await recorder.runs();
 		expect(Math.abs(second!.startMs - first!.endMs)).toBeLessThan(5);
-		expect(compare(second!, speaker, { skipMs: 2_000 }).likeness).toBeGreaterThan(0.9);
+		expect(compare(second!, speaker, { skipMs: 2_000 }).likeness).toBeGreaterThan(0.8);
 		speaker.close();
 	});
 

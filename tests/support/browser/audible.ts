@@ -18,8 +18,8 @@ export interface AudibleReport {
 /** A gap this short is less than what a browser holds back, and any break before the new session is made is longer. */
 export const UNHEARD_MS = 150;
 
-/** The longest gap of a hand-over that may be put down to the machine, which at other times of the same report makes such gaps too. */
-export const tolerableGapMs = ({ otherGapMs }: AudibleReport): number => Math.max(UNHEARD_MS, otherGapMs);
+/** The longest gap that a hand-over may have on a machine which by itself made those gaps at other times, or to others at the same time. */
+export const tolerableGapMs = (...reports: readonly AudibleReport[]): number => UNHEARD_MS + Math.max(...reports.map(({ otherGapMs }) => otherGapMs));
 
 interface AudibleWindow {
 	rostrumAudible: { start(): Promise<void>; stop(): Promise<AudibleReport> };

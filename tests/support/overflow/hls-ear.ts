@@ -189,8 +189,20 @@ export function correlation(a: readonly number[], b: readonly number[]): number 
 	return aa === 0 || bb === 0 ? 0 : ab / Math.sqrt(aa * bb);
 }
 
-/** How strong one frequency is, 0 to 1 of full scale (Goertzel). */
+/** Whole periods of all frequencies that are multiples of 10 Hz: then they do not leak into one another. */
+const PIECE_SAMPLES = SAMPLE_RATE / 10;
+
+/**
+ * How strong a frequency is, 0 to 1 (Goertzel): the mean over pieces of 100 ms, so that one skip of a few milliseconds,
+ * behind which the tone goes on in another phase, costs one piece and does not cancel the whole.
+ */
 export function strengthOf(pcm: Int16Array, hz: number): number {
+	const pieces = Math.max(1, Math.floor(pcm.length / PIECE_SAMPLES));
+	const strengths = Array.from({ length: pieces }, (_, piece) => strengthOfPiece(pcm.subarray(piece * PIECE_SAMPLES, (piece + 1) * PIECE_SAMPLES), hz));
+	return strengths.reduce((sum, strength) => sum + strength, 0) / pieces;
+}
+
+function strengthOfPiece(pcm: Int16Array, hz: number): number {
 	const turn = 2 * Math.cos((2 * Math.PI * hz) / SAMPLE_RATE);
 	let before = 0;
 	let last = 0;
