@@ -147,6 +147,8 @@ export interface SpeakerPlan {
 	voice: 'alto' | 'bass';
 	/** `monotonicMs()`; in the past: at once. */
 	atMs: number;
+	/** Talks for so long once on stage, then listens with an open microphone; undefined: to the end. */
+	forMs: number | undefined;
 }
 
 export type ToStage =

@@ -24,7 +24,7 @@ who else
   --incumbents N       who are there before, and must not notice      (0)
   --hls N              who listen by HLS alone                        (0)
   --speakers N         who talk from before the start                 (0)
-  --speaker-at S       one more, who gets on stage so late in the storm
+  --speaker-at S       one more, who gets on stage so late in the storm and says hello
   --speech HOW         natural, or constant: with no pauses, so that first audio is never a talker's (natural)
 this program
   --generators N       processes for the storm                        (one for 600 listeners, at most one a core)

@@ -20,7 +20,7 @@ let settings: Extract<ToStage, { kind: 'stage' }> | undefined;
 let closing = false;
 const leaving: (() => Promise<void>)[] = [];
 
-async function speak({ name, token, voice, atMs }: SpeakerPlan): Promise<void> {
+async function speak({ name, token, voice, atMs, forMs }: SpeakerPlan): Promise<void> {
 	const { publishUrl, bindAddress, constantSpeech } = settings ?? { publishUrl: '', bindAddress: '', constantSpeech: false };
 	const audio = await (constantSpeech ? relentlessSpeech(voice) : longSpeech(voice));
 	await sleep(Math.max(0, atMs - monotonicMs()));
@@ -55,6 +55,7 @@ async function speak({ name, token, voice, atMs }: SpeakerPlan): Promise<void> {
 	speaker.talk(audio, { fromFrame: 25 });
 	try {
 		await speaker.connect();
+		if (forMs !== undefined) setTimeout(() => speaker.silence(), forMs);
 		tell({ kind: 'spoke', speaker: { name, wantedAtMs, connectedAtMs: monotonicMs(), error: undefined } });
 	} catch (error) {
 		tell({ kind: 'spoke', speaker: { name, wantedAtMs, connectedAtMs: undefined, error: error instanceof Error ? error.message : String(error) } });

@@ -45,6 +45,8 @@ const RESULT_TIMEOUT_MS = 120_000;
 /** With what the storm itself brings about still in it. */
 const STORM_TAIL_MS = 2_000;
 const LATE_SPEAKER = 'Late speaker';
+/** Says hello and lets the others speak: two voices that never pause would double what every listener is sent. */
+const GREETING_MS = 1_000;
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/;
 
 /** One run: people in processes of their own, the storm, and what became of all of them. */
@@ -103,7 +105,7 @@ export class SurgeRun {
 			for (const { group, child } of this.#groups) {
 				if (group !== 'incumbents') child.send({ kind: 'go', zeroAtMs });
 			}
-			const lateSpeaker = speakerAtMs === undefined ? undefined : this.#speak(LATE_SPEAKER, 'bass', zeroAtMs + speakerAtMs);
+			const lateSpeaker = speakerAtMs === undefined ? undefined : this.#speak(LATE_SPEAKER, 'bass', zeroAtMs + speakerAtMs, GREETING_MS);
 			const machine = new MachineBusy();
 			await this.#pause(LEAD_MS + comingMs + STORM_TAIL_MS);
 			const machineBusy = machine.read();
@@ -197,7 +199,7 @@ export class SurgeRun {
 	}
 
 	/** Invites, then has them speak from then on; resolves when they are on stage, or are not. */
-	async #speak(name: string, voice: 'alto' | 'bass', atMs: number): Promise<SpeakerReport> {
+	async #speak(name: string, voice: 'alto' | 'bass', atMs: number, forMs?: number): Promise<SpeakerReport> {
 		const stage = this.#stage;
 		if (!stage) {
 			throw new Error('no stage');
@@ -208,7 +210,7 @@ export class SurgeRun {
 				if (speaker.name === name) resolve(speaker);
 			}),
 		);
-		stage.send({ kind: 'speak', speaker: { name, token, voice, atMs } });
+		stage.send({ kind: 'speak', speaker: { name, token, voice, atMs, forMs } });
 		return await Promise.race([spoke, sleep(SPEAKER_TIMEOUT_MS).then(() => ({ name, wantedAtMs: atMs, connectedAtMs: undefined, error: 'no word from the stage' }))]);
 	}
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import nodeDataChannel from 'node-datachannel';
 import type { RtcConfig, PeerConnection } from 'node-datachannel';
 
@@ -33,7 +34,6 @@ export class Peer {
 			this.#state = state as PeerState;
 			this.#look();
 		});
-		this.connection.onGatheringStateChange(() => this.#look());
 	}
 
 	get state(): PeerState {
@@ -47,7 +47,7 @@ export class Peer {
 	/** The whole offer, candidates included. */
 	async offer(): Promise<string> {
 		this.connection.setLocalDescription('offer');
-		await this.#until(() => this.connection.gatheringState() === 'complete', GATHERING_TIMEOUT_MS, 'ICE gathering did not complete');
+		await this.#gathered();
 		return this.connection.localDescription()?.sdp ?? '';
 	}
 
@@ -68,6 +68,16 @@ export class Peer {
 
 	close(): void {
 		this.connection.close();
+	}
+
+	/** Looks again and again: a callback would stay for as long as the peer, and libuv looks at every one in each turn of its loop. */
+	async #gathered(): Promise<void> {
+		for (const deadlineMs = performance.now() + GATHERING_TIMEOUT_MS; this.connection.gatheringState() !== 'complete'; ) {
+			if (performance.now() > deadlineMs) {
+				throw new Error(`ICE gathering did not complete within ${GATHERING_TIMEOUT_MS} ms`);
+			}
+			await sleep(1);
+		}
 	}
 
 	#look(): void {
