@@ -187,7 +187,8 @@ describe('overflow by HLS', () => {
 			const speaker = await speak(room);
 			speaker.talk(audio);
 			const recorder = new HlsRecorder(hls(room));
-			await recorder.until('speech', () => recorder.segments.length >= 3);
+			// Three pieces to compare: one may have a hole of the machine's own.
+			await recorder.until('speech', () => recorder.segments.length >= 5);
 			const victim = encoderOf(room);
 			const atMs = performance.now();
 			process.kill(victim, signal);

@@ -56,9 +56,9 @@ export class LoadListener {
 	get isConnected(): boolean {
 		return this.#peer.state === 'connected';
 	}
-	/** The server, or the network, has ended it. */
-	get isOver(): boolean {
-		return this.#peer.isOver;
+	/** Resolves once the server, or the network, has ended it. */
+	whenOver(): Promise<void> {
+		return this.#peer.whenOver();
 	}
 
 	/** @returns ms from the offer to ICE and DTLS being through */

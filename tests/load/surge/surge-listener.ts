@@ -25,7 +25,8 @@ export interface Crowd {
 
 /** A page waits up to this long before it comes back after a loss, so that a crowd that fell together does not return together. */
 const REJOIN_JITTER_MS = 300;
-const LOOK_MS = 250;
+/** As long as a timer can be. */
+const LONGEST_MS = 2 ** 31 - 1;
 const COUNTED_GAP_MS = 200;
 const LEAVE_TIMEOUT_MS = 4_000;
 
@@ -225,14 +226,13 @@ export class SurgeListener {
 	async #stay(): Promise<'left' | 'lost'> {
 		const { churn, nowMs, random } = this.#crowd;
 		const leavesAtMs = churn > 0 ? nowMs() - Math.log(1 - random()) / churn * 1_000 : Number.POSITIVE_INFINITY;
-		while (nowMs() < leavesAtMs) {
-			await this.#sleep(Math.min(LOOK_MS, leavesAtMs - nowMs()));
-			if (this.#peer?.isOver === true) {
-				await this.#sleep(random() * REJOIN_JITTER_MS);
-				return 'lost';
-			}
+		const leaves = this.#sleep(Math.min(LONGEST_MS, leavesAtMs - nowMs())).then(() => 'left' as const);
+		leaves.catch(() => undefined); // Closed, long after the connection was lost.
+		const after = await Promise.race([leaves, this.#peer?.whenOver().then(() => 'lost' as const) ?? leaves]);
+		if (after === 'lost') {
+			await this.#sleep(random() * REJOIN_JITTER_MS);
 		}
-		return 'left';
+		return after;
 	}
 
 	#newEntry(after: Entry['after']): Entry {

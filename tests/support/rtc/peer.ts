@@ -66,6 +66,11 @@ export class Peer {
 		return this.#until(() => this.isOver, timeoutMs, 'the connection did not end');
 	}
 
+	/** Resolves once the connection is over, however long that takes; never when nobody ends it. */
+	whenOver(): Promise<void> {
+		return this.isOver ? Promise.resolve() : new Promise((resolve) => void this.#waiting.set(() => this.isOver, resolve));
+	}
+
 	close(): void {
 		this.connection.close();
 	}
