@@ -60,10 +60,10 @@ export class RedisSentinelServers {
 	}
 }
 
-/** Redis and Sentinel tell these things to whoever asks, and by no event. */
+/** Redis and Sentinel tell these things to whoever asks, and by no event. A server that becomes a master cuts off all who are connected just then. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
 	const deadline = Date.now() + READY_WITHIN_MS;
-	while (!(await holds())) {
+	while (!(await holds().catch(() => false))) {
 		if (Date.now() > deadline) throw new Error('the Redis set did not get ready');
 		await delay(50);
 	}
