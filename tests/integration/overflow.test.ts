@@ -121,7 +121,7 @@ describe('overflow by HLS', () => {
 		expect(others).toEqual([]);
 		// Without the silence that it began with.
 		const { likeness, lateMs } = compare(run!, speaker, { skipMs: 3_000 });
-		expect(likeness).toBeGreaterThan(0.8);
+		expect(likeness).toBeGreaterThan(0.9);
 		expect(Math.max(...lateMs.map(Math.abs))).toBeLessThan(500);
 		const heard = envelopeOf(player.pcm.slice(player.firstLoud() + 4_800));
 		expect(findIn(envelopeOf(Int16Array.from([...audio.pcm, ...audio.pcm])), heard.slice(0, 150)).likeness).toBeGreaterThan(0.9);

@@ -21,8 +21,8 @@ export const UNHEARD_MS = 150;
 /** No stall of a busy machine is that long: such a gap is ours, wherever it is. */
 export const NO_STALL_MS = 500;
 
-/** The longest gap that a hand-over may have on a machine which by itself made those gaps at other times, or to others at the same time. */
-export const tolerableGapMs = (...reports: readonly AudibleReport[]): number => UNHEARD_MS + Math.max(...reports.map(({ otherGapMs }) => otherGapMs));
+/** A hand-over's bar on a machine which by itself made those gaps at other times, or to others at the same time. */
+export const tolerableGapMs = (barMs: number, ...reports: readonly AudibleReport[]): number => barMs + Math.max(...reports.map(({ otherGapMs }) => otherGapMs));
 
 interface AudibleWindow {
 	rostrumAudible: { start(): Promise<void>; stop(): Promise<AudibleReport> };
