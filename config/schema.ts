@@ -145,6 +145,10 @@ export const ConfigSchema = Type.Object({
 			env: 'ROSTRUM_SFU_REHEARSAL_JOINS', default: 800, minimum: 0, maximum: 10_000,
 			description: 'Joins of nobody that a listener shard or a spare makes when it has started, so that its code is compiled when a crowd comes: half a second of processor time. It stops when somebody real comes. 0: none.',
 		}),
+		spareTransports: Type.Integer({
+			env: 'ROSTRUM_SFU_SPARE_TRANSPORTS', default: 512, minimum: 0, maximum: 10_000,
+			description: 'Transports that a listener shard makes ahead of a crowd: as many as are expected in a room, or ten for each who listens, up to these for all its rooms. Each takes 80 KB, and spares a join in a storm most of its work. 0: none.',
+		}),
 		mediaPort: Type.Integer({
 			env: 'ROSTRUM_MEDIA_PORT', default: 40_000, ...port,
 			description: 'Shard n uses the n-th port from here, UDP and TCP, stage shards first.',

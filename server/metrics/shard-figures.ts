@@ -13,6 +13,7 @@ export interface ShardFigures {
 /** Figures per shard: [name, help, kind, value]. Counters fall back to zero with a new process, as Prometheus expects. */
 const SHARD_FIGURES: readonly [name: string, help: string, kind: 'counter' | 'gauge', value: (stats: ShardStats) => number][] = [
 	['rostrum_shard_listeners', 'Listeners on the shard', 'gauge', (stats) => stats.listeners],
+	['rostrum_shard_spare_transports', 'Transports made ahead of a crowd that wait for it', 'gauge', (stats) => stats.spareTransports],
 	['rostrum_shard_rooms', 'Rooms the shard carries', 'gauge', (stats) => Object.keys(stats.rooms).length],
 	['rostrum_shard_joins_total', 'Sessions the shard has seated', 'counter', (stats) => stats.joinsTotal],
 	['rostrum_shard_join_failures_total', 'Sessions the shard could not seat', 'counter', (stats) => stats.joinsFailedTotal],

@@ -33,7 +33,7 @@ export class PreparedMedia implements PrewarmMedia {
 		}
 		const { edges } = rooms.open(room).programme;
 		edges.keep(index);
-		await media(() => edges.open(shard, index));
+		await media(() => edges.open(shard, index, room.expectedListeners));
 	}
 
 	/** @param shards listener shards of this node whose edges of the room do not go by the linger */

@@ -88,8 +88,11 @@ export class RoomEdges {
 		}
 	}
 
-	/** The room's edge on this listener shard, opened and linked if need be. Single-flight for each shard. */
-	open(shard: Shard, index: number): Promise<void> {
+	/**
+	 * The room's edge on this listener shard, opened and linked if need be. Single-flight for each shard.
+	 * @param expectedListeners of the room, when it is opened ahead of them
+	 */
+	open(shard: Shard, index: number, expectedListeners?: number): Promise<void> {
 		const known = this.#edges.get(index);
 		if (known?.shard === shard) {
 			known.idleSinceMs = undefined;
@@ -105,7 +108,7 @@ export class RoomEdges {
 			children: new Set(),
 			idleSinceMs: undefined,
 			// Joining does not wait for the link: the edge has voices of its own, and sound follows.
-			opened: shard.request('edge.open', { roomId: this.#roomId, voices, packingMs }).then(() => edge.upstream.begin()),
+			opened: shard.request('edge.open', { roomId: this.#roomId, voices, packingMs, ...(expectedListeners === undefined ? {} : { expectedListeners }) }).then(() => edge.upstream.begin()),
 		};
 		this.#edges.set(index, edge);
 		edge.opened.catch(() => this.#forget(index, edge));

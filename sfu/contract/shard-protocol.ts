@@ -29,6 +29,8 @@ export interface ShardAssignment {
 	/** A session whose transport has not connected by then is closed. */
 	connectTimeoutMs: number;
 	maxListeners: number;
+	/** Transports that a listener shard makes ahead of a crowd, for all its rooms together; none when absent. */
+	spareTransports?: number;
 	/** Where ends of links that leave the host listen, and what other hosts are told instead; loopback alone when absent. */
 	linkAddress?: { ip: string; announcedAddress?: string };
 	/** Links that begin at one origin or one relaying edge. */
@@ -143,7 +145,7 @@ export interface ShardRequests {
 	'downstream.close': [LinkRef, Record<string, never>];
 
 	// Edges and listeners. Listener shards only.
-	'edge.open': [RoomRef & { voices: number; packingMs: PackingMs }, Record<string, never>];
+	'edge.open': [RoomRef & { voices: number; packingMs: PackingMs; expectedListeners?: number }, Record<string, never>];
 	'edge.setPacking': [RoomRef & { packingMs: PackingMs }, Record<string, never>];
 	'edge.close': [RoomRef & { reason: string }, Record<string, never>];
 	/** `listeners` and `roomListeners` are this shard's counts with the new one, fresher than its statistics. */
@@ -180,6 +182,8 @@ export type ResultOf<N extends ShardRequestName> = ShardRequests[N][1];
 /** A shard's figures, sent once a second. Counters only grow while the shard lives. */
 export interface ShardStats {
 	listeners: number;
+	/** Transports made ahead of a crowd that wait for it. */
+	spareTransports: number;
 	/** Room → listeners. */
 	rooms: Record<string, number>;
 	joinsTotal: number;

@@ -17,6 +17,9 @@ import type { EdgeTap } from './edge-tap.ts';
 import { parseVoicePacket } from './edge-voice.ts';
 import { ListenerSession } from './listener-session.ts';
 
+/** A room of a hundred may be one of a thousand in a moment; one of three hardly. */
+const CROWD_TIMES = 10;
+
 export interface EdgeOptions {
 	worker: types.Worker;
 	roomId: string;
@@ -44,6 +47,7 @@ export class Edge {
 	readonly #upstreams: Upstreams;
 	#packetsReceived = 0;
 	#listeners = 0;
+	#expected = 0;
 	#closed = false;
 
 	static create(options: EdgeOptions): Edge {
@@ -51,7 +55,7 @@ export class Edge {
 	}
 
 	private constructor(options: EdgeOptions) {
-		const { worker, roomId, voices, packingMs, link, maxDownstreams, log, emit } = options;
+		const { worker, roomId, voices, packingMs, transports, link, maxDownstreams, log, emit } = options;
 		this.#options = options;
 		this.#log = log.child({ room: roomId });
 		this.#routers = new EdgeRouters({
@@ -59,6 +63,8 @@ export class Edge {
 			voices,
 			packingMs,
 			onDemand: (index) => this.#upstreams.fetch(index),
+			transports,
+			log: this.#log,
 		});
 		this.#upstreams = new Upstreams({
 			worker,
@@ -80,6 +86,10 @@ export class Edge {
 	get listeners(): number {
 		return this.#listeners;
 	}
+	/** Made ahead for a crowd, and waiting. */
+	get spareTransports(): number {
+		return this.#routers.spareTransports;
+	}
 	get packetsReceived(): number {
 		return this.#packetsReceived;
 	}
@@ -100,13 +110,16 @@ export class Edge {
 	async join(sessionId: string, offerSdp: string, packingMs: PackingMs | undefined): Promise<SessionAnswer> {
 		const { voices } = this.#options;
 		const offer = asSfuError('bad_offer', () => readOffer(offerSdp, voices));
-		const router = await this.#routers.require(edgeKindOf(offer.opusPayloadType, offer.maxPackingMs, packingMs));
+		const kind = edgeKindOf(offer.opusPayloadType, offer.maxPackingMs, packingMs);
+		const takesAll = offer.audio.length === voices;
+		const { router, spare } = (takesAll ? this.#routers.takeSpare(kind) : undefined) ?? { router: await this.#routers.require(kind), spare: undefined };
 		const session = await ListenerSession.create({
 			id: sessionId,
 			offer,
 			router,
+			spare,
 			// Fewer sections than voices cannot carry the programme; one voice with whoever dominates can.
-			voiceIndices: offer.audio.length === voices ? offer.audio.map((_, index) => index) : [voices],
+			voiceIndices: takesAll ? offer.audio.map((_, index) => index) : [voices],
 			transports: this.#options.transports,
 			sessions: this.#options.sessions,
 			onClosed: (reason) => {
@@ -154,9 +167,16 @@ export class Edge {
 		this.#upstreams.close(linkId, reason);
 	}
 
-	tick(nowMs: number): void {
+	/** How many listeners may come here at the most, as far as anybody knows. */
+	expect(listeners: number): void {
+		this.#expected = listeners;
+	}
+
+	/** @param spareTransports how many this room may have ready for a crowd */
+	tick(nowMs: number, spareTransports: number): void {
 		this.#routers.tick(nowMs);
 		this.#upstreams.tick(nowMs);
+		this.#routers.prepare(Math.min(spareTransports, Math.max(CROWD_TIMES * this.#listeners, this.#expected - this.#listeners)), nowMs);
 	}
 
 	close(reason: string): void {

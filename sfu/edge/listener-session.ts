@@ -1,4 +1,3 @@
-import type { types } from 'mediasoup';
 import { SfuError } from '../contract/sfu-error.ts';
 import type { SessionTable } from '../session/session-table.ts';
 import type { TransportFactory } from '../session/web-rtc-server.ts';
@@ -6,11 +5,14 @@ import { WebRtcSession } from '../session/web-rtc-session.ts';
 import { writeListenAnswer } from '../whep/listen-answer.ts';
 import type { ListenOffer } from '../whep/listen-offer.ts';
 import type { EdgeRouter } from './edge-router.ts';
+import { type ListenerTransport, makeListenerTransport } from './listener-transport.ts';
 
 export interface ListenerSessionOptions {
 	id: string;
 	offer: ListenOffer;
 	router: EdgeRouter;
+	/** Made ahead on this router, for these voices. */
+	spare?: ListenerTransport | undefined;
 	/** The voice for each accepted audio section, in order. */
 	voiceIndices: readonly number[];
 	transports: TransportFactory;
@@ -31,40 +33,27 @@ export class ListenerSession {
 		const { id, offer, router, voiceIndices, transports, sessions, onClosed } = options;
 		// Counted from here on, so that an idle router is not closed under a listener on the way in.
 		router.addTaker(voiceIndices);
-		let transport: types.WebRtcTransport | undefined;
+		let made: ListenerTransport | undefined = options.spare;
 		try {
-			const made = await transports(router.router);
-			transport = made;
-			// One burst to the worker: it works them off in order, and one round trip covers all.
-			const [, ...consumers] = await Promise.all([
-				made.connect({ dtlsParameters: offer.dtlsParameters }),
-				...voiceIndices.map((index, section) =>
-					made.consume({
-						producerId: router.producerId(index),
-						rtpCapabilities: router.capabilities,
-						mid: sectionOf(offer, section).mid,
-						enableRtx: false,
-					}),
-				),
-			]);
+			if (made) {
+				await made.transport.connect({ dtlsParameters: offer.dtlsParameters });
+			} else {
+				made = await makeListenerTransport(router, transports, voiceIndices, offer.dtlsParameters);
+			}
+			const { transport, ssrcs } = made;
 			const answer = writeListenAnswer({
 				offer,
-				iceParameters: made.iceParameters,
-				iceCandidates: made.iceCandidates,
-				dtlsParameters: made.dtlsParameters,
-				streams: consumers.map(({ rtpParameters }, section) => ({
-					mid: sectionOf(offer, section).mid,
-					ssrc: ssrcOf(rtpParameters.encodings?.[0]?.ssrc),
-					cname: `voice-${voiceIndices[section]}`,
-					trackId: `voice-${voiceIndices[section]}`,
-				})),
+				iceParameters: transport.iceParameters,
+				iceCandidates: transport.iceCandidates,
+				dtlsParameters: transport.dtlsParameters,
+				streams: ssrcs.map((ssrc, section) => ({ mid: sectionOf(offer, section).mid, ssrc, cname: `voice-${voiceIndices[section]}`, trackId: `voice-${voiceIndices[section]}` })),
 			});
-			if (made.closed) {
+			if (transport.closed) {
 				throw new SfuError('room_unknown', 'the room closed while the session was made');
 			}
 			const session = new WebRtcSession({
 				id,
-				transport: made,
+				transport,
 				sessions,
 				remote: offer,
 				mid: offer.transportMid,
@@ -76,7 +65,7 @@ export class ListenerSession {
 			return new ListenerSession(session, answer);
 		} catch (error) {
 			router.removeTaker(voiceIndices);
-			transport?.close();
+			made?.transport.close();
 			throw error instanceof SfuError ? error : new SfuError('shard_failed', 'the session could not be made', { cause: error });
 		}
 	}
@@ -101,11 +90,4 @@ function sectionOf(offer: ListenOffer, index: number): { readonly mid: string } 
 		throw new RangeError('more voices than accepted sections');
 	}
 	return section;
-}
-
-function ssrcOf(ssrc: number | undefined): number {
-	if (ssrc === undefined) {
-		throw new Error('mediasoup gave a consumer no SSRC');
-	}
-	return ssrc;
 }

@@ -192,7 +192,7 @@ export class ShardHost {
 			return {};
 		},
 
-		'edge.open': async ({ roomId, voices, packingMs }) => {
+		'edge.open': async ({ roomId, voices, packingMs, expectedListeners }) => {
 			const assigned = this.#as('listener');
 			const { transports, sessions, maxDownstreams } = assigned;
 			if (!this.#edges.has(roomId)) {
@@ -211,6 +211,9 @@ export class ShardHost {
 						emit: this.#emit,
 					}),
 				);
+			}
+			if (expectedListeners !== undefined) {
+				this.#edge(roomId).expect(expectedListeners);
 			}
 			return {};
 		},
@@ -313,8 +316,9 @@ export class ShardHost {
 			for (const origin of this.#origins.values()) {
 				origin.tick(nowMs);
 			}
+			const share = Math.floor((this.#assigned?.spareTransports ?? 0) / Math.max(1, this.#edges.size));
 			for (const edge of this.#edges.values()) {
-				edge.tick(nowMs);
+				edge.tick(nowMs, share);
 			}
 		}
 		this.#egresses.tick(nowMs);
@@ -328,6 +332,7 @@ export class ShardHost {
 	#counts() {
 		const counts = {
 			listeners: 0,
+			spareTransports: 0,
 			rooms: {} as Record<string, number>,
 			joinsTotal: this.#joinsTotal,
 			joinsFailedTotal: this.#joinsFailedTotal,
@@ -338,6 +343,7 @@ export class ShardHost {
 		for (const [roomId, edge] of this.#edges) {
 			counts.rooms[roomId] = edge.listeners;
 			counts.listeners += edge.listeners;
+			counts.spareTransports += edge.spareTransports;
 			counts.packetsSentTotal += edge.packetsSent;
 			counts.packetsReceivedTotal += edge.packetsReceived;
 		}

@@ -8,7 +8,7 @@ const SAMPLE_MS = 1_000;
 const LAG_RESOLUTION_MS = 50;
 const PAGE_BYTES = 4_096;
 
-type Counts = Pick<ShardStats, 'listeners' | 'rooms' | 'joinsTotal' | 'joinsFailedTotal' | 'packetsSentTotal' | 'packetsReceivedTotal' | 'links'>;
+type Counts = Pick<ShardStats, 'listeners' | 'spareTransports' | 'rooms' | 'joinsTotal' | 'joinsFailedTotal' | 'packetsSentTotal' | 'packetsReceivedTotal' | 'links'>;
 
 /** Once a second: the shard's counts with the load of its two processes. */
 export class ShardStatsSampler {

@@ -17,6 +17,8 @@ export interface SupervisorOptions {
 	iceConsentTimeoutSeconds: number;
 	connectTimeoutMs: number;
 	maxListenersPerShard: number;
+	/** Transports that each listener shard makes ahead of a crowd. Default 0. */
+	spareTransports?: number;
 	/** Joins that listener shards and spares rehearse with nobody after they have started. Default 0. */
 	rehearsalJoins?: number;
 	/** Where ends of links that leave the host listen, and what other hosts are told instead; without it no link leaves the host. */
@@ -163,6 +165,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
 			iceConsentTimeoutSeconds: options.iceConsentTimeoutSeconds,
 			connectTimeoutMs: options.connectTimeoutMs,
 			maxListeners: options.maxListenersPerShard,
+			...(options.spareTransports === undefined ? {} : { spareTransports: options.spareTransports }),
 			...(options.linkAddress ? { linkAddress: options.linkAddress } : {}),
 			maxDownstreams: options.maxDownstreams ?? MAX_DOWNSTREAMS,
 			...(options.nodeSilenceMs === undefined ? {} : { nodeSilenceMs: options.nodeSilenceMs }),

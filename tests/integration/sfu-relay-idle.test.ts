@@ -1,5 +1,6 @@
 import { createWorker } from 'mediasoup';
 import type { types } from 'mediasoup';
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { edgeKindOf, RELAY_KIND } from '../../sfu/edge/edge-kind.ts';
 import { EdgeRouters } from '../../sfu/edge/edge-routers.ts';
@@ -17,7 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => worker.close());
 
-const routers = (demand: number[] = []) => new EdgeRouters({ worker, voices: 3, packingMs: 60, onDemand: (index) => demand.push(index) });
+const routers = (demand: number[] = []) =>
+	new EdgeRouters({ worker, voices: 3, packingMs: 60, onDemand: (index) => demand.push(index), transports: () => Promise.reject(new Error('nobody joins here')), log: pino({ level: 'silent' }) });
 
 it('a relay that nobody hangs on is closed after a minute, and the last router for clients stays', async () => {
 	const edge = routers();

@@ -5,7 +5,7 @@ import type { ShardFigures } from '../../server/metrics/shard-figures.ts';
 import { samplesOf } from '../support/scrape.ts';
 
 const stats = (changes: Partial<ShardStats> = {}): ShardStats => ({
-	listeners: 0, rooms: {}, joinsTotal: 0, joinsFailedTotal: 0, packetsSentTotal: 0, packetsReceivedTotal: 0, eventLoopLagMs: 0,
+	listeners: 0, spareTransports: 0, rooms: {}, joinsTotal: 0, joinsFailedTotal: 0, packetsSentTotal: 0, packetsReceivedTotal: 0, eventLoopLagMs: 0,
 	nodeCpuRatio: 0, nodeRssBytes: 0, workerPid: 1, workerCpuRatio: 0, workerRssBytes: 0, links: [], ...changes,
 });
 

@@ -18,7 +18,7 @@ function reported(workerCpuRatio: number, packetsPerSecond = 0): void {
 	second++;
 	packets += packetsPerSecond;
 	stats = {
-		listeners: 100, rooms: { auto: 60, fixed: 40 }, joinsTotal: 0, joinsFailedTotal: 0, packetsSentTotal: packets, packetsReceivedTotal: 0, eventLoopLagMs: 1, nodeCpuRatio: 0.1,
+		listeners: 100, spareTransports: 0, rooms: { auto: 60, fixed: 40 }, joinsTotal: 0, joinsFailedTotal: 0, packetsSentTotal: packets, packetsReceivedTotal: 0, eventLoopLagMs: 1, nodeCpuRatio: 0.1,
 		nodeRssBytes: 0, workerPid: 1, workerCpuRatio, workerRssBytes: 0, links: [],
 	};
 	pressure.look(second * 1_000);

@@ -104,6 +104,7 @@ export class SimulatedShard {
 		this.#packetsTotal += Math.round((this.listeners * packetsPerListener(this.packingMs) * durationMs) / 1_000);
 		this.stats = {
 			listeners: this.listeners,
+			spareTransports: 0,
 			rooms: Object.fromEntries([...this.books.edges.keys()].map((roomId) => [roomId, this.listeners])),
 			joinsTotal: this.#joinsTotal,
 			joinsFailedTotal: 0,
