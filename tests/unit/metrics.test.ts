@@ -14,7 +14,7 @@ let metrics: Metrics;
 beforeEach(() => {
 	shards = [
 		{ index: 0, role: 'stage', stats: stats({ packetsReceivedTotal: 50 }) },
-		{ index: 1, role: 'listener', stats: stats({ listeners: 12, rooms: { a: 10, b: 2 }, joinsTotal: 20, joinsFailedTotal: 1, packetsSentTotal: 900, eventLoopLagMs: 2.5, workerCpuRatio: 0.25, workerRssBytes: 1e8, nodeRssBytes: 5e7, nodeCpuRatio: 0.5 }) },
+		{ index: 1, role: 'listener', stats: stats({ listeners: 12, spareTransports: 30, rooms: { a: 10, b: 2 }, joinsTotal: 20, joinsFailedTotal: 1, packetsSentTotal: 900, eventLoopLagMs: 2.5, workerCpuRatio: 0.25, workerRssBytes: 1e8, nodeRssBytes: 5e7, nodeCpuRatio: 0.5 }) },
 	];
 	metrics = Metrics.create({
 		shards: () => shards,
@@ -33,6 +33,7 @@ describe('Metrics', () => {
 		expect(Object.fromEntries([...samples].filter(([name]) => name.endsWith(listener)))).toEqual({
 			[`rostrum_shard_listeners${listener}`]: 12,
 			[`rostrum_shard_rooms${listener}`]: 2,
+			[`rostrum_shard_spare_transports${listener}`]: 30,
 			[`rostrum_shard_joins_total${listener}`]: 20,
 			[`rostrum_shard_join_failures_total${listener}`]: 1,
 			[`rostrum_shard_packets_sent_total${listener}`]: 900,
