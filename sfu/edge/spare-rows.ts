@@ -23,6 +23,9 @@ export interface SpareRowsOptions {
 	log: Logger;
 }
 
+/** What each of so many rooms on a shard may have ready, of what the shard may: no more than it has places for. */
+export const spareShare = (spare: number, rooms: number): number => (rooms === 0 ? 0 : Math.floor(Math.max(0, spare) / rooms));
+
 /** A place on a row, for one listener. */
 export interface SparePlace {
 	readonly router: EdgeRouter;

@@ -8,6 +8,7 @@ import { RoomEgresses } from '../egress/room-egresses.ts';
 import { RoomRecordings } from '../egress/room-recordings.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { Origin } from '../stage/origin.ts';
+import { spareShare } from '../edge/spare-rows.ts';
 import { HeldUp } from './held-up.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { ShardHandlers } from './request-server.ts';
@@ -316,7 +317,8 @@ export class ShardHost {
 			for (const origin of this.#origins.values()) {
 				origin.tick(nowMs);
 			}
-			const share = Math.floor((this.#assigned?.spareTransports ?? 0) / Math.max(1, this.#edges.size));
+			const { spareTransports = 0, maxListeners = 0, sessions } = this.#assigned ?? {};
+			const share = spareShare(Math.min(spareTransports, maxListeners - (sessions?.size ?? 0)), this.#edges.size);
 			for (const edge of this.#edges.values()) {
 				edge.tick(nowMs, share);
 			}

@@ -6,7 +6,7 @@ import { edgeKindOf } from '../../sfu/edge/edge-kind.ts';
 import type { EdgeRouter } from '../../sfu/edge/edge-router.ts';
 import type { ListenerTransport } from '../../sfu/edge/listener-transport.ts';
 import type { SpareRow } from '../../sfu/edge/spare-row.ts';
-import { SpareRows } from '../../sfu/edge/spare-rows.ts';
+import { SpareRows, spareShare } from '../../sfu/edge/spare-rows.ts';
 
 const TICK_MS = 100;
 const COMMON = edgeKindOf(111, 120, undefined);
@@ -34,6 +34,16 @@ describe('a crowd', () => {
 		watch.tick(2 * TICK_MS);
 		expect(watch.calmMs(5_100)).toBe(5_000);
 	});
+});
+
+it.each([
+	[512, 1, 512],
+	[512, 3, 170],
+	[5, 8, 0],
+	[512, 0, 0],
+	[-3, 2, 0],
+])('of %i that a shard may make, %i rooms may have %i each', (spare, rooms, each) => {
+	expect(spareShare(spare, rooms)).toBe(each);
 });
 
 /** A row without mediasoup: transports are made when `made` is called. */

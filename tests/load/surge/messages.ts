@@ -152,7 +152,8 @@ export interface SpeakerPlan {
 }
 
 export type ToStage =
-	| { kind: 'stage'; publishUrl: string; bindAddress: string; constantSpeech: boolean }
+	/** `voices`: those that will speak. */
+	| { kind: 'stage'; publishUrl: string; bindAddress: string; constantSpeech: boolean; voices: SpeakerPlan['voice'][] }
 	| { kind: 'speak'; speaker: SpeakerPlan }
 	| { kind: 'close' };
 

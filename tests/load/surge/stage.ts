@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../../support/cluster/monotonic.ts';
 import { RtcSpeaker } from '../../support/rtc/speaker.ts';
-import { longSpeech, relentlessSpeech } from '../../support/speech/speech.ts';
+import { longSpeech, relentlessSpeech, type SpokenAudio, type VoiceName } from '../../support/speech/speech.ts';
 import { Entrance } from './entrance.ts';
 import { HttpConnection } from './http-connection.ts';
 import type { FromStage, SpeakerPlan, ToStage } from './messages.ts';
@@ -20,9 +20,11 @@ let settings: Extract<ToStage, { kind: 'stage' }> | undefined;
 let closing = false;
 const leaving: (() => Promise<void>)[] = [];
 
+const speechOf = (voice: VoiceName, constant: boolean): Promise<SpokenAudio> => (constant ? relentlessSpeech(voice) : longSpeech(voice));
+
 async function speak({ name, token, voice, atMs, forMs }: SpeakerPlan): Promise<void> {
 	const { publishUrl, bindAddress, constantSpeech } = settings ?? { publishUrl: '', bindAddress: '', constantSpeech: false };
-	const audio = await (constantSpeech ? relentlessSpeech(voice) : longSpeech(voice));
+	const audio = await speechOf(voice, constantSpeech);
 	await sleep(Math.max(0, atMs - monotonicMs()));
 	const wantedAtMs = Math.max(atMs, 0) || monotonicMs();
 	const connection = new HttpConnection();
@@ -75,7 +77,8 @@ process.on('message', (message: ToStage) => {
 	switch (message.kind) {
 		case 'stage':
 			settings = message;
-			tell({ kind: 'ready' });
+			// Read, or even made, now: in mid-storm it would take processor time from those who come.
+			void Promise.all(message.voices.map((voice) => speechOf(voice, message.constantSpeech))).then(() => tell({ kind: 'ready' }));
 			break;
 		case 'speak':
 			speak(message.speaker).catch((error: unknown) =>

@@ -4,7 +4,7 @@ import { monotonicMs } from '../../support/cluster/monotonic.ts';
 import { seeded } from '../../support/seeded.ts';
 import { Child } from '../child.ts';
 import { machineTicks } from '../processor-time.ts';
-import type { Counts, FromGenerator, FromStage, GeneratorPlan, Group, ListenerRecord, RefusalRecord, SpeakerReport, SurgeOptions, Tick, ToGenerator, ToStage } from './messages.ts';
+import type { Counts, FromGenerator, FromStage, GeneratorPlan, Group, ListenerRecord, RefusalRecord, SpeakerPlan, SpeakerReport, SurgeOptions, Tick, ToGenerator, ToStage } from './messages.ts';
 import { limitsInTheWay } from './limits.ts';
 import { type SpeakerFigures, speakerFigures, summarise, type SurgeReport } from './report.ts';
 import { RoomAccess } from './room-access.ts';
@@ -45,8 +45,11 @@ const RESULT_TIMEOUT_MS = 120_000;
 /** With what the storm itself brings about still in it. */
 const STORM_TAIL_MS = 2_000;
 const LATE_SPEAKER = 'Late speaker';
-/** Says hello and lets the others speak: two voices that never pause would double what every listener is sent. */
-const GREETING_MS = 1_000;
+/** Who talks from before the start, in turns; and who comes later. */
+const VOICES: readonly SpeakerPlan['voice'][] = ['alto', 'bass'];
+const LATE_VOICE: SpeakerPlan['voice'] = 'bass';
+/** Says hello, and lets the others speak: as long as two talk, every listener is sent twice as much. */
+const GREETING_MS = 500;
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/;
 
 /** One run: people in processes of their own, the storm, and what became of all of them. */
@@ -98,6 +101,7 @@ export class SurgeRun {
 			await Promise.all(plans.filter(({ group }) => group !== 'incumbents').map((plan) => this.#start(plan)));
 			await Promise.all(this.#of('incumbents').map((child) => child.expect('marked', { kind: 'mark' })));
 
+			const lateToken = speakerAtMs === undefined ? undefined : await this.#invite(LATE_SPEAKER);
 			const zeroAtMs = monotonicMs() + LEAD_MS;
 			this.#zeroAtMs = zeroAtMs;
 			this.#phase = 'storm';
@@ -105,7 +109,8 @@ export class SurgeRun {
 			for (const { group, child } of this.#groups) {
 				if (group !== 'incumbents') child.send({ kind: 'go', zeroAtMs });
 			}
-			const lateSpeaker = speakerAtMs === undefined ? undefined : this.#speak(LATE_SPEAKER, 'bass', zeroAtMs + speakerAtMs, GREETING_MS);
+			const lateSpeaker =
+				speakerAtMs === undefined || lateToken === undefined ? undefined : this.#speak({ name: LATE_SPEAKER, token: lateToken, voice: LATE_VOICE, atMs: zeroAtMs + speakerAtMs, forMs: GREETING_MS });
 			const machine = new MachineBusy();
 			await this.#pause(LEAD_MS + comingMs + STORM_TAIL_MS);
 			const machineBusy = machine.read();
@@ -189,9 +194,11 @@ export class SurgeRun {
 		this.#stage = stage;
 		stage.on('spoke', ({ speaker }) => this.#speakers.push(speaker));
 		stage.on('lost', ({ name }) => this.#stageLosses.push(name));
-		await stage.expect('ready', { kind: 'stage', publishUrl: new URL(`/v1/rooms/${room}/publish`, url).href, bindAddress: this.#bindAddress, constantSpeech });
+		await stage.expect('ready', { kind: 'stage', publishUrl: new URL(`/v1/rooms/${room}/publish`, url).href, bindAddress: this.#bindAddress, constantSpeech, voices: [...VOICES.slice(0, speakers), ...(speakerAtMs === undefined ? [] : [LATE_VOICE])] });
 		for (let index = 0; index < speakers; index++) {
-			const { error } = await this.#speak(`Speaker ${index + 1}`, index % 2 === 0 ? 'alto' : 'bass', monotonicMs());
+			const name = `Speaker ${index + 1}`;
+			const token = await this.#invite(name);
+			const { error } = await this.#speak({ name, token, voice: VOICES[index % VOICES.length] ?? LATE_VOICE, atMs: monotonicMs(), forMs: undefined });
 			if (error !== undefined) {
 				throw new Error(`a speaker could not get on stage: ${error}`);
 			}
@@ -199,18 +206,23 @@ export class SurgeRun {
 	}
 
 	/** Invites, then has them speak from then on; resolves when they are on stage, or are not. */
-	async #speak(name: string, voice: 'alto' | 'bass', atMs: number, forMs?: number): Promise<SpeakerReport> {
+	async #invite(name: string): Promise<string> {
+		const [token = ''] = await this.#access.invite('speaker', [name]);
+		return token;
+	}
+
+	async #speak(plan: SpeakerPlan): Promise<SpeakerReport> {
+		const { name, atMs } = plan;
 		const stage = this.#stage;
 		if (!stage) {
 			throw new Error('no stage');
 		}
-		const [token = ''] = await this.#access.invite('speaker', [name]);
 		const spoke = new Promise<SpeakerReport>((resolve) =>
 			stage.on('spoke', ({ speaker }) => {
 				if (speaker.name === name) resolve(speaker);
 			}),
 		);
-		stage.send({ kind: 'speak', speaker: { name, token, voice, atMs, forMs } });
+		stage.send({ kind: 'speak', speaker: plan });
 		return await Promise.race([spoke, sleep(SPEAKER_TIMEOUT_MS).then(() => ({ name, wantedAtMs: atMs, connectedAtMs: undefined, error: 'no word from the stage' }))]);
 	}
 
