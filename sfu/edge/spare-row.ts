@@ -35,19 +35,19 @@ export class SpareRow {
 		return undefined;
 	}
 
-	/** @throws whatever mediasoup throws */
+	/** @throws whatever mediasoup throws for any of them; the others are there */
 	async add(count: number): Promise<void> {
 		this.#making += count;
-		try {
-			for (const made of await Promise.all(Array.from({ length: count }, () => makeListenerTransport(this.router, this.#transports, this.#voiceIndices)))) {
-				if (this.#closed) {
-					made.transport.close();
-				} else {
-					this.#spare.push(made);
-				}
+		const made = await Promise.allSettled(Array.from({ length: count }, () => makeListenerTransport(this.router, this.#transports, this.#voiceIndices)));
+		this.#making -= count;
+		for (const result of made) {
+			if (result.status === 'fulfilled') {
+				this.#add(result.value);
 			}
-		} finally {
-			this.#making -= count;
+		}
+		const failure = made.find((result) => result.status === 'rejected');
+		if (failure) {
+			throw failure.reason;
 		}
 	}
 
@@ -58,9 +58,17 @@ export class SpareRow {
 		}
 	}
 
-	/** As `shrink(0)`, and those under way follow. */
+	/** None is given out any more; those that wait go with the router, or were closed before. */
 	close(): void {
 		this.#closed = true;
-		this.shrink(0);
+		this.#spare.length = 0;
+	}
+
+	#add(made: ListenerTransport): void {
+		if (this.#closed) {
+			made.transport.close();
+		} else {
+			this.#spare.push(made);
+		}
 	}
 }

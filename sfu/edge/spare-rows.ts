@@ -9,7 +9,7 @@ import { SpareRow } from './spare-row.ts';
 const CALM_MS = 5_000;
 /** What a crowd has left of a row goes after this long: it costs a little with every packet (see `SpareRow`). */
 const LEFT_OVER_MS = 30_000;
-/** Made at once: a few milliseconds in which the worker sends nothing. Ten times a second. */
+/** Made or closed at once: a few milliseconds in which the worker sends nothing. Ten times a second. */
 const AT_ONCE = 8;
 /** After a failure, which the worker's death mostly is. */
 const PAUSE_MS = 10_000;
@@ -42,6 +42,7 @@ export class SpareRows {
 	readonly #crowd = new CrowdWatch();
 	#row: SpareRow | undefined;
 	#begun = false;
+	#tooMany = false;
 	#filling = false;
 	#pausedUntilMs = Number.NEGATIVE_INFINITY;
 	#closed = false;
@@ -79,19 +80,9 @@ export class SpareRows {
 		if (this.#closed || this.#filling || calmMs < CALM_MS || nowMs < this.#pausedUntilMs) {
 			return;
 		}
-		if (this.#begun) {
-			if (this.size === 0 || calmMs > LEFT_OVER_MS) {
-				this.#dismiss();
-			}
+		const row = this.#row;
+		if (row && this.#shrink(row, target, calmMs)) {
 			return;
-		}
-		if (target === 0) {
-			this.#dismiss();
-			return;
-		}
-		// Twice as many: a few who leave and come back change nothing.
-		if (this.size > 2 * target) {
-			this.#row?.shrink(target);
 		}
 		const missing = target - this.size;
 		if (missing > 0) {
@@ -107,9 +98,27 @@ export class SpareRows {
 		}
 	}
 
+	/** To be called before all routers are closed, which takes the transports along. */
 	close(): void {
 		this.#closed = true;
-		this.#dismiss();
+		this.#row?.close();
+		this.#row = undefined;
+	}
+
+	/** @returns whether there was, or is, something to be closed, so that nothing is to be made */
+	#shrink(row: SpareRow, target: number, calmMs: number): boolean {
+		const isOver = target === 0 || (this.#begun && (row.size === 0 || calmMs > LEFT_OVER_MS));
+		// Twice as many before any is closed: a few who leave and come back change nothing.
+		this.#tooMany = isOver || (!this.#begun && row.size > (this.#tooMany ? target : 2 * target));
+		if (this.#tooMany && row.size > 0) {
+			row.shrink(Math.max(isOver ? 0 : target, row.size - AT_ONCE));
+		} else if (isOver) {
+			// Its router goes on with those who took a place, and goes when they have.
+			row.close();
+			this.#row = undefined;
+			this.#begun = false;
+		}
+		return this.#tooMany || this.#begun;
 	}
 
 	async #fill(count: number): Promise<void> {
@@ -122,12 +131,5 @@ export class SpareRows {
 			this.#row = makeRow(router);
 		}
 		await this.#row.add(count);
-	}
-
-	/** Its router goes on with those who took a place, and goes when they have. */
-	#dismiss(): void {
-		this.#row?.close();
-		this.#row = undefined;
-		this.#begun = false;
 	}
 }

@@ -176,14 +176,20 @@ describe('rows of transports for a crowd', () => {
 		expect(crowd(1)).toBe(1);
 	});
 
-	it('shrink when half of them would do, and go with the last listener', async () => {
+	it('shrink, a few at a time, when half of them would do, and go with the last listener', async () => {
 		await tick(20, 3);
 		await tick(11, 10);
 		expect(spare.size).toBe(20);
 		await tick(9);
+		expect(spare.size).toBe(12);
+		await tick(9, 5);
 		expect(spare.size).toBe(9);
 		await tick(0);
-		expect(spare.size).toBe(0);
+		expect([spare.size, rows[0]?.isClosed]).toEqual([1, false]);
+		await tick(0, 2);
+		expect([spare.size, rows[0]?.isClosed]).toEqual([0, true]);
+		await tick(20, 3);
+		expect([rows.length, spare.size]).toEqual([2, 20]);
 	});
 
 	it('pause when one could not be made, with one word about it', async () => {
