@@ -19,6 +19,8 @@ export interface Run {
 	rostrum: Figures;
 	bareMediasoup: Figures;
 	janus?: Figures;
+	/** Rostrum with the transports of all who come made ahead, as a shard does that expects a crowd: what is left of a join when they come. */
+	crowd: { cpuMsPerJoin: number; joinsPerCpuSecond: number };
 	/** Of Rostrum's figures to the others'. */
 	ratios: { cpu: number; memory: number; cpuVsJanus?: number };
 	phases: PhaseResult[];

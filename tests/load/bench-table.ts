@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import type { BenchResult, Figures, Machine } from './bench-figures.ts';
+import type { BenchResult, Figures, Machine, Run } from './bench-figures.ts';
 import { Janus } from './janus.ts';
 
 /** What the figures were measured on: they mean little without it. */
@@ -20,18 +20,18 @@ export function machine(): Machine {
 
 /** The result as a page of the docs. */
 export function markdownTable({ machine: on, slope, runs }: BenchResult): string {
-	const cells = (figures: Figures | undefined): string =>
+	const cells = (figures: Figures | undefined, crowd?: Run['crowd']): string =>
 		figures
 			? [
 					figures.packingMs,
 					figures.cpuUsPerListenerSecond.toFixed(0),
 					(figures.bytesPerListener / 1_000).toFixed(0),
-					figures.joinsPerCpuSecond.toFixed(0),
+					`${figures.joinsPerCpuSecond.toFixed(0)}${crowd ? ` (${crowd.joinsPerCpuSecond.toFixed(0)})` : ''}`,
 					`${figures.firstAudioMsP50.toFixed(0)} / ${figures.firstAudioMsP99.toFixed(0)}`,
 				].join(' | ')
 			: '– | – | – | – | –';
-	const rows = runs.flatMap(({ talkers, rostrum, bareMediasoup, janus, ratios }) => [
-		`| ${rostrum.listeners} | ${talkers} | Rostrum | ${cells(rostrum)} | ${ratios.cpu.toFixed(2)} |`,
+	const rows = runs.flatMap(({ talkers, rostrum, bareMediasoup, janus, crowd, ratios }) => [
+		`| ${rostrum.listeners} | ${talkers} | Rostrum | ${cells(rostrum, crowd)} | ${ratios.cpu.toFixed(2)} |`,
 		`| | | bare mediasoup | ${cells(bareMediasoup)} | 1 |`,
 		...(janus ? [`| | | Janus | ${cells(janus)} | ${(janus.cpuUsPerListenerSecond / bareMediasoup.cpuUsPerListenerSecond).toFixed(2)} |`] : []),
 	]);
@@ -46,9 +46,9 @@ Made by \`npm run bench -- --table FILE\` on ${on.date}: ${on.cores} cores (${on
 mediasoup ${on.mediasoup}${on.janus === undefined ? '' : `, Janus ${on.janus} (streaming plugin, an event loop for each core)`}, SRTP ${on.srtp}. Server and clients share the machine,
 so compare columns of one run and not runs. Processor time is of the processes that carry listeners; of a join also that of the process that takes it.
 Both servers on Node have made 800 joins with nobody before, as a shard does that has just started: figures are those of compiled code, and memory is what comes
-on top of a heap that has grown already.
+on top of a heap that has grown already. Joins in brackets: with the transports of all who come made ahead, as a shard does that expects a crowd.
 
-| listeners | talking | server | ms a packet | CPU µs a listener-second | KB a listener | joins a CPU-second | first audio p50 / p99, ms | CPU to bare |
+| listeners | talking | server | ms a packet | CPU µs a listener-second | KB a listener | joins a CPU-second (in a crowd) | first audio p50 / p99, ms | CPU to bare |
 |---|---|---|---|---|---|---|---|---|
 ${rows.join('\n')}
 ${Number.isNaN(rostrum.usPerListenerSecond) ? '' : fitted}`;

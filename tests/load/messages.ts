@@ -29,7 +29,8 @@ export type FromServer =
 	| { kind: 'ready'; processes: ServerProcess[]; rtp?: RtpTarget[] }
 	| { kind: 'answer'; id: number; answer: string }
 	| { kind: 'refused'; id: number; message: string }
-	| { kind: 'status'; packingMs: number };
+	/** `spareTransports`: made ahead of a crowd, and waiting. */
+	| { kind: 'status'; packingMs: number; spareTransports?: number };
 
 export type ToGenerator =
 	/** `invited`: the server makes the offers. `untilAudio`: joined is who has heard something. */

@@ -18,6 +18,8 @@ export interface PhaseOptions {
 	talkers: number;
 	generators: number;
 	windowMs: number;
+	/** Transports that Rostrum makes ahead of the crowd; 0: a join is paid for when it comes. */
+	spareTransports: number;
 	/** Of Rostrum's room; others send what they get. */
 	packing: Packing;
 	mediaPort: number;
@@ -54,11 +56,12 @@ const FILES: Record<Side, string> = { rostrum: 'server-rostrum.ts', bareMediasou
 const LATE_COMERS = 20;
 const CONCURRENCY = 4;
 const SETTLE_MS = 3_000;
+const LOOK_MS = 250;
 
 /** One side from its start to its end: join, then listen, measured at the server's own processes. */
 export async function runPhase(options: PhaseOptions): Promise<PhaseResult> {
 	const { side, talkers: talkerCount, progress } = options;
-	const server = Child.start<ToServer, FromServer>(FILES[side], [String(options.mediaPort), String(talkerCount), String(options.packing)]);
+	const server = Child.start<ToServer, FromServer>(FILES[side], [String(options.mediaPort), String(talkerCount), String(options.packing === 'auto' ? 0 : options.packing), String(options.spareTransports)]);
 	const generators = Array.from({ length: options.generators }, () => Child.start<ToGenerator, FromGenerator>('generator.ts'));
 	const talkers: Talker[] = [];
 	try {
@@ -80,7 +83,7 @@ export async function runPhase(options: PhaseOptions): Promise<PhaseResult> {
 }
 
 async function measure(
-	{ side, listeners, warmUp, talkers: talkerCount, windowMs, progress }: PhaseOptions,
+	{ side, listeners, warmUp, talkers: talkerCount, windowMs, spareTransports, progress }: PhaseOptions,
 	server: Child<ToServer, FromServer>,
 	generators: readonly Child<ToGenerator, FromGenerator>[],
 	processes: readonly ServerProcess[],
@@ -92,6 +95,9 @@ async function measure(
 	const invited = side === 'janus';
 	await joinAll(generators, warmUp, invited);
 	await sleep(1_500);
+	for (let ready = 0; ready < Math.min(spareTransports, listeners); await sleep(LOOK_MS)) {
+		({ spareTransports: ready = 0 } = await server.expect('status', { kind: 'status' }));
+	}
 	const memoryBefore = media.map(({ pid }) => rssBytes(pid));
 	const joinBefore = joining.map(({ pid }) => cpuUs(pid));
 	const joinStartedMs = performance.now();

@@ -7,10 +7,10 @@ import { programmesAlone } from '../support/alone.ts';
 import { loopbackShards } from '../support/supervisor-options.ts';
 import { type FromServer, REHEARSAL_JOINS, type ServerProcess, type ToServer } from './messages.ts';
 
-const [mediaPort = 26_000, talkers = 1, packing = 0] = process.argv.slice(2).map(Number);
+const [mediaPort = 26_000, talkers = 1, packing = 0, spareTransports = 0] = process.argv.slice(2).map(Number);
 const speakerOf = (talker: number): string => `speaker-${talker + 1}`;
 const log = pino({ level: 'warn' }, pino.destination(2));
-const supervisor = await Supervisor.start({ ...loopbackShards(mediaPort), connectTimeoutMs: 20_000, maxListenersPerShard: 5_000, requestTimeoutMs: 20_000, rehearsalJoins: REHEARSAL_JOINS, log });
+const supervisor = await Supervisor.start({ ...loopbackShards(mediaPort), connectTimeoutMs: 20_000, maxListenersPerShard: 5_000, requestTimeoutMs: 20_000, rehearsalJoins: REHEARSAL_JOINS, spareTransports, log });
 await supervisor.rehearsed();
 const programmes = programmesAlone({
 	supervisor,
@@ -54,7 +54,11 @@ process.on('message', (message: ToServer) => {
 		case 'accept':
 			break; // Clients offer.
 		case 'status':
-			tell({ kind: 'status', packingMs: programmes.describe(room.id)?.packingMs ?? 0 });
+			tell({
+				kind: 'status',
+				packingMs: programmes.describe(room.id)?.packingMs ?? 0,
+				spareTransports: supervisor.shards().reduce((sum, { stats }) => sum + (stats?.spareTransports ?? 0), 0),
+			});
 			break;
 		case 'close':
 			programmes.close('the benchmark is over');
