@@ -3,7 +3,7 @@ import { CrowdWatch } from './crowd-watch.ts';
 import { type EdgeKind, edgeKindKey } from './edge-kind.ts';
 import type { EdgeRouter } from './edge-router.ts';
 import type { ListenerTransport } from './listener-transport.ts';
-import { SpareRow } from './spare-row.ts';
+import type { SpareRow } from './spare-row.ts';
 
 /** The processor is the crowd's until it has been gone for so long. */
 const CALM_MS = 5_000;
@@ -90,6 +90,9 @@ export class SpareRows {
 			this.#fill(Math.min(missing, AT_ONCE))
 				.catch((error: unknown) => {
 					this.#pausedUntilMs = nowMs + PAUSE_MS;
+					if (this.size === 0) {
+						this.#row = undefined; // Its router may be the reason: the next attempt has another one.
+					}
 					if (!this.#closed) {
 						this.#options.log.warn({ err: error }, 'no transports could be made ahead; joins are slower without them');
 					}

@@ -100,7 +100,7 @@ export function slopeOf(runs: readonly Run[]): BenchResult['slope'] {
 	return { rostrum: of((run) => run.rostrum) as Slope, bareMediasoup: of((run) => run.bareMediasoup) as Slope, ...(janus && { janus }) };
 }
 
-function median(numbers: readonly number[]): number {
+export function median(numbers: readonly number[]): number {
 	const sorted = numbers.toSorted((a, b) => a - b);
 	const middle = sorted.length / 2;
 	return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle) - 1] ?? Number.NaN)) / 2;

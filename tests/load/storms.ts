@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ADMIN_TOKEN, RostrumProcess } from '../support/process/rostrum-process.ts';
+import { median } from './bench-figures.ts';
 import { machine } from './bench-table.ts';
 import { Child } from './child.ts';
 import { progress, wholeNumber } from './command-line.ts';
@@ -138,10 +139,6 @@ for (let round = 1; round <= rounds; round++) {
 	}
 }
 
-function median(numbers: readonly number[]): number {
-	const sorted = numbers.toSorted((a, b) => a - b);
-	return ((sorted[Math.floor(sorted.length / 2)] ?? Number.NaN) + (sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN)) / 2;
-}
 const of = (side: Side): Storm[] => storms.filter((one) => one.side === side);
 const figuresOf = (side: Side) => {
 	const own = of(side);

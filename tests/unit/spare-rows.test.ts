@@ -89,17 +89,20 @@ describe('rows of transports for a crowd', () => {
 	let spare: SpareRows;
 	let nowMs: number;
 	let warnings: number;
+	let breaksFirst: boolean;
 
 	beforeEach(() => {
 		rows = [];
 		nowMs = 0;
 		warnings = 0;
+		breaksFirst = false;
 		const log = pino({ level: 'warn' }, { write: () => void warnings++ });
 		spare = new SpareRows({
 			open: (kind) => Promise.resolve({ kind } as EdgeRouter),
 			kindToExpect: () => COMMON,
 			makeRow: () => {
 				const row = new Row();
+				row.fails = breaksFirst && rows.length === 0;
 				rows.push(row);
 				return row as unknown as SpareRow;
 			},
@@ -200,6 +203,14 @@ describe('rows of transports for a crowd', () => {
 		(rows[0] as Row).fails = false;
 		await tick(20, 60);
 		expect([spare.size, warnings]).toEqual([20, 1]);
+	});
+
+	it('begin anew on another router when not even the first could be made', async () => {
+		breaksFirst = true;
+		await tick(20);
+		expect([rows.length, spare.size, warnings]).toEqual([1, 0, 1]);
+		await tick(20, 110);
+		expect([rows.length, spare.size, warnings]).toEqual([2, 20, 1]);
 	});
 
 	it('are held by their router until a crowd has begun and left them', async () => {
