@@ -16,14 +16,13 @@ export interface EdgeRouterOptions {
 }
 
 /**
- * Pages tell a dead connection from a silent room by packets that stop coming, so one voice of every session keeps
- * coming at this pace: the first, or the solo voice. At the same pace the others' silence would
- * be a quarter of all packets to a listener who hears one speaker at 60 ms. Decoders that know of a silence need no
- * more than its beginning: no concealment in Chromium and Firefox with a packet in 0.4 s and with one in 4.8 s. Pages take
- * one voice for stalled after 8 s.
+ * Pages tell a dead connection from a silent room by packets that stop coming, so something comes to every session at the
+ * pulse: speech, or the silence of the first voice (of the solo voice, where that is the only one). Decoders that know of a
+ * silence need no more than its beginning, and a voice beside others is sent a quarter of all packets in vain if it
+ * pulses too: a page takes such a voice for stalled only after three of its packets are lost (`voiceMs`).
  */
 const PULSE_MS = 400;
-const SILENCE_MS = 2_400;
+const SILENCE_MS = 4_800;
 
 interface Voice {
 	producer: types.Producer;
@@ -44,6 +43,9 @@ export class EdgeRouter {
 	readonly #onDemand: (voiceIndex: number) => void;
 	#takers = 0;
 	#idleSinceMs: number;
+	/** When a voice beside the first one last spoke, and when any voice was last heard of. */
+	#othersSpokeAtMs = -Infinity;
+	#heardAtMs = -Infinity;
 	#packetsSent = 0;
 
 	static async create({ worker, kind, voices, packingMs, nowMs, onDemand }: EdgeRouterOptions): Promise<EdgeRouter> {
@@ -62,6 +64,7 @@ export class EdgeRouter {
 							ssrc,
 							payloadType: kind.payloadType,
 							...(kind.relay ? { packingMs: 'as-it-comes' } : { packingMs, silenceEveryMs: index === 0 || index === voices ? PULSE_MS : SILENCE_MS }),
+							...(index === 0 && { upstreamSilenceEveryMs: () => (edge.#othersSpeak ? SILENCE_MS : PULSE_MS) }),
 							nowMs,
 							emit: (packet) => {
 								edge.#packetsSent += voice.consumers;
@@ -92,6 +95,11 @@ export class EdgeRouter {
 	/** Counted as the worker sends them: once for every consumer. */
 	get packetsSent(): number {
 		return this.#packetsSent;
+	}
+
+	/** Whoever takes the first voice takes these too: no need of its silence meanwhile. */
+	get #othersSpeak(): boolean {
+		return this.#heardAtMs - this.#othersSpokeAtMs < PULSE_MS;
 	}
 
 	/** Sessions and links that hang here. */
@@ -146,6 +154,10 @@ export class EdgeRouter {
 	onVoicePacket(index: number, packet: VoicePacket, nowMs: number): void {
 		const voice = this.#voices[index];
 		if (voice && voice.consumers > 0) {
+			this.#heardAtMs = nowMs;
+			if (!packet.dtx && index > 0 && index < this.#voices.length - 1) {
+				this.#othersSpokeAtMs = nowMs;
+			}
 			voice.stream.onUpstreamPacket(packet, nowMs);
 		}
 	}

@@ -27,6 +27,8 @@ export interface EdgeVoiceOptions {
 	readonly packingMs: number | 'as-it-comes';
 	/** In a silence that lasts, one packet in about this time. Default 400; a relay passes on what comes, and sends its own twice as often. */
 	readonly silenceEveryMs?: number;
+	/** The same of silence that the upstream sends, asked at each of its packets. Default `silenceEveryMs`. */
+	readonly upstreamSilenceEveryMs?: () => number;
 	/** The clock's reading now; every `nowMs` is of the same monotonic clock. */
 	readonly nowMs: number;
 	/** Receives every outgoing RTP packet; owns it. */
@@ -76,7 +78,7 @@ export class EdgeVoice {
 		this.#silenceEveryMs = silenceEveryMs;
 		this.#stream = new VoiceStream({ ssrc, payloadType, nowMs, random });
 		this.#packer = packs
-			? new Packer({ packingMs, silenceEveryMs, headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) => this.#send(packed))
+			? new Packer({ packingMs, silenceEveryMs: options.upstreamSilenceEveryMs ?? (() => silenceEveryMs), headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) => this.#send(packed))
 			: undefined;
 		this.#upstreamSilentMs = packs ? UPSTREAM_SILENT_MS : RELAY_UPSTREAM_SILENT_MS;
 	}

@@ -42,8 +42,8 @@ export interface PackerOptions {
 	readonly packingMs: number;
 	/** Bytes left free in front of every payload, for a header written in place. Default 0. */
 	readonly headroomBytes?: number;
-	/** In a silence that lasts, at most one packet in this time goes out. Default 400. */
-	readonly silenceEveryMs?: number;
+	/** In a silence that lasts, at most one packet in this time goes out; asked at each of them. Default 400. */
+	readonly silenceEveryMs?: () => number;
 }
 
 const packingSamplesOf = (packingMs: number): number => {
@@ -74,7 +74,7 @@ export class Packer {
 	#waitingSamples = 0;
 	#waitingSinceMs = 0;
 
-	readonly #silenceSamples: number;
+	readonly #silenceEveryMs: () => number;
 	/** DTX packets since speech. */
 	#dtxSent = 0;
 	#dtxTimestamp = 0;
@@ -95,7 +95,7 @@ export class Packer {
 		this.#headroomBytes = options.headroomBytes ?? 0;
 		this.#packingSamples = packingSamplesOf(options.packingMs);
 		this.#dueAfterMs = options.packingMs + FLUSH_SLACK_MS;
-		this.#silenceSamples = ((options.silenceEveryMs ?? 400) - SILENCE_SLACK_MS) * SAMPLES_PER_MS;
+		this.#silenceEveryMs = options.silenceEveryMs ?? (() => 400);
 	}
 
 	/** When {@link flushIfDue} will have something to do, or Infinity. */
@@ -193,7 +193,7 @@ export class Packer {
 		const { timestamp, csrc } = packet;
 		if (this.#dtxSent > 0 && csrc === this.#dtxCsrc && !packet.marker) {
 			const elapsed = timestampDifference(timestamp, this.#dtxTimestamp);
-			const spacing = this.#dtxSent < SILENCE_TRAIN ? this.#packingSamples : this.#silenceSamples;
+			const spacing = this.#dtxSent < SILENCE_TRAIN ? this.#packingSamples : (this.#silenceEveryMs() - SILENCE_SLACK_MS) * SAMPLES_PER_MS;
 			if (elapsed > 0 && elapsed < spacing) return;
 		}
 		this.#dtxSent++;

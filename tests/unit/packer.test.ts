@@ -171,7 +171,7 @@ describe('silence', () => {
 
 	test('in a silence that lasts, packets thin out to the pace asked for, and speech brings the train back', () => {
 		const out: number[] = [];
-		const packer = new Packer({ packingMs: 60, silenceEveryMs: 1_200 }, ({ timestamp, dtx: silent }) => {
+		const packer = new Packer({ packingMs: 60, silenceEveryMs: () => 1_200 }, ({ timestamp, dtx: silent }) => {
 			if (silent) out.push(timestamp / 48);
 		});
 		const silence = (fromMs: number) => {
