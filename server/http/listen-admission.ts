@@ -9,6 +9,9 @@ import type { AppDeps, Seat } from './deps.ts';
 
 type ListenAdmissionDeps = Pick<AppDeps, 'admission' | 'overflow' | 'rooms'>;
 
+/** What only the room's own limits or a restart can end is spread over as long again, and over this at least. */
+const LEAST_SPREAD_SECONDS = 1;
+
 /**
  * The HTTP side of admission: a place in the queue goes out signed and comes back as `?place=`; a refusal names the stream
  * to hear meanwhile; and who will be refused anyhow is refused before the offer is read.
@@ -18,11 +21,16 @@ export class ListenAdmission {
 	/** Where a listener is to be seated, decided before the offer was read. */
 	readonly #seats = new WeakMap<FastifyRequest, Seat>();
 	readonly #seatFor: (room: Room, from: string | undefined) => Seat;
+	readonly #random: () => number;
 
-	/** @param seatFor asked once for each request */
-	constructor(deps: ListenAdmissionDeps, seatFor: (room: Room, from: string | undefined) => Seat) {
+	/**
+	 * @param seatFor asked once for each request
+	 * @param random 0 to 1
+	 */
+	constructor(deps: ListenAdmissionDeps, seatFor: (room: Room, from: string | undefined) => Seat, random: () => number = Math.random) {
 		this.#deps = deps;
 		this.#seatFor = seatFor;
+		this.#random = random;
 	}
 
 	/** What the holder of a place is known by; undefined without one, or with one that does not count. */
@@ -55,13 +63,25 @@ export class ListenAdmission {
 		return this.#refused(admission.queue.refuse(reason, place?.firstArrivalMs, place?.refusedAtMs), room);
 	}
 
-	/** The error as the listener is to see it: for lack of room, with a place in the queue and the stream to hear meanwhile. */
-	complete(error: unknown, room: Room): unknown {
-		if (!(error instanceof DomainError) || error.code !== 'no_capacity') return error;
+	/**
+	 * The error as the listener is to see it: for lack of room, with a place in the queue and the stream to hear meanwhile; and
+	 * with a time to come again that is not the same for all who were refused at once.
+	 */
+	complete(error: unknown, room: Room, place: QueuePlace | undefined): unknown {
 		if (error instanceof JoinRefusedError) return this.#refused(error.refusal, room);
-		const { retryAfterSeconds } = error;
-		const extra = { ...this.#overflow(room), ...error.extra };
-		return new DomainError(error.code, error.message, { cause: error, extra, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) });
+		if (!(error instanceof DomainError) || error.retryAfterSeconds === undefined) return error;
+		const { code, message, extra, retryAfterSeconds } = error;
+		const { admission } = this.#deps;
+		// The last place went to somebody else on the way to the shard.
+		if (code === 'no_capacity' && admission && !('reason' in extra)) {
+			return this.#refused(admission.queue.refuse('full', place?.firstArrivalMs, place?.refusedAtMs), room);
+		}
+		const spreadSeconds = retryAfterSeconds + this.#random() * Math.max(LEAST_SPREAD_SECONDS, retryAfterSeconds);
+		return new DomainError(code, message, {
+			cause: error,
+			extra: { ...(code === 'no_capacity' && this.#overflow(room)), ...extra, retryAfterMs: Math.round(spreadSeconds * 1000) },
+			retryAfterSeconds: spreadSeconds,
+		});
 	}
 
 	#refused(refusal: JoinRefusal, room: Room): JoinRefusedError {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DomainError } from '../../server/errors.ts';
 import { Alternates } from '../../server/http/alternates.ts';
+import { JoinRefusedError } from '../../server/placement/admission/join-refusal.ts';
 import { FakeView, type HttpNode, type HttpNodes, nodeReport, startHttpNodes } from '../support/cluster/http-nodes.ts';
 import { FAKE_ANSWER } from '../support/fakes/fake-room-media.ts';
 import { OFFER } from '../support/fakes/test-app.ts';
@@ -68,7 +69,7 @@ describe('where nodes have addresses of their own', () => {
 		second.seat = { nodeId: 'a', publicUrl: first.origin, why: 'fuller' };
 		expect((await listen(first, '', { redirect: 'follow' })).status).toBe(201);
 		expect(sessionsOf(second)).toHaveLength(1);
-		second.media.failure = new DomainError('no_capacity', 'full', { retryAfterSeconds: 3 });
+		second.media.failure = new JoinRefusedError({ reason: 'full', retryAfterMs: 3_000, ahead: 0, firstArrivalMs: 0, refusedAtMs: 0 });
 		const full = await listen(first, '', { redirect: 'follow' });
 		expect([full.status, full.headers.get('retry-after')]).toEqual([503, '3']);
 		expect(await full.json()).toMatchObject({ code: 'no_capacity' });
@@ -157,7 +158,7 @@ describe('where all have one address', () => {
 	});
 
 	it('a refusal comes back as it is', async () => {
-		second.media.failure = new DomainError('no_capacity', 'full', { retryAfterSeconds: 3 });
+		second.media.failure = new JoinRefusedError({ reason: 'full', retryAfterMs: 3_000, ahead: 0, firstArrivalMs: 0, refusedAtMs: 0 });
 		const full = await listen(first);
 		expect([full.status, full.headers.get('retry-after')]).toEqual([503, '3']);
 		expect(sessionsOf(first)).toEqual([]);

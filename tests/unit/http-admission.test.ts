@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { QueuePlaces } from '../../auth/queue-place.ts';
-import { DOMAIN_ERRORS } from '../../server/errors.ts';
+import { DOMAIN_ERRORS, DomainError } from '../../server/errors.ts';
 import { blockListOf, subscriberOf } from '../../server/http/plugins/join-limits.ts';
 import { JoinRefusedError, type RefusalReason } from '../../server/placement/admission/join-refusal.ts';
+import { roomFull } from '../../server/programme/seats/seating.ts';
 import type { Arrival, SessionCreated } from '../../server/programme/room-media.ts';
 import { FakeView, type HttpNodes, startHttpNodes } from '../support/cluster/http-nodes.ts';
 import { createTestApp, OFFER, type TestApp, type TestAppOptions } from '../support/fakes/test-app.ts';
@@ -138,6 +139,33 @@ describe('a listener whom there is no room for', () => {
 		const problem = refused.json();
 		expect(problem).toMatchObject({ code: 'no_capacity', reason: 'full', retryAfterMs: 900, queue: { ahead: 3 }, overflow: { hls: '/v1/rooms/live/hls/index.m3u8' } });
 		expect(places.read(problem.queue.place, 'live')).toEqual({ firstArrivalMs: T0 - 10_000, refusedAtMs: T0 });
+	});
+
+	it('gets a place too when the last one went to somebody else on the way to the shard', async () => {
+		await start({ overflow: overflowAt('/v1/rooms/live/hls/index.m3u8') });
+		test.media.failure = new DomainError('no_capacity', 'this shard has as many listeners as it may have', { retryAfterSeconds: 1 });
+		const place = places.issue('live', { firstArrivalMs: T0 - 65_432, refusedAtMs: T0 - 5_000 });
+		const problem = (await listen({ query: `?place=${place}` })).json();
+		expect(problem).toMatchObject({ code: 'no_capacity', reason: 'full', retryAfterMs: 4_200, queue: { ahead: 7 }, overflow: { hls: '/v1/rooms/live/hls/index.m3u8' } });
+		expect(queue.refused).toEqual([['full', T0 - 65_432, T0 - 5_432]]);
+	});
+
+	it.each<[string, () => DomainError, number]>([
+		['whose room is full', roomFull, 10],
+		['whose shard has just died', () => new DomainError('media_unavailable', 'Try again in a moment.', { retryAfterSeconds: 1 }), 1],
+	])('%s is not told to come back with all the others', async (_who, failure, leastSeconds) => {
+		await start({ overflow: overflowAt('/v1/rooms/live/hls/index.m3u8') });
+		test.media.failure = failure();
+		const answers = await Promise.all(Array.from({ length: 200 }, () => listen()));
+		const whenMs = answers.map((answer) => answer.json().retryAfterMs as number);
+		expect(Math.min(...whenMs)).toBeGreaterThanOrEqual(leastSeconds * 1000);
+		expect(Math.max(...whenMs)).toBeLessThanOrEqual(2 * leastSeconds * 1000);
+		// Evenly: of 200, a tenth of the time has 20.
+		const tenths = whenMs.map((ms) => Math.min(9, Math.floor(ms / leastSeconds / 100 - 10)));
+		for (let tenth = 0; tenth < 10; tenth++) expect(tenths.filter((one) => one === tenth).length).toBeGreaterThan(1);
+		for (const [index, { headers }] of answers.entries()) expect(Number(headers['retry-after'])).toBe(Math.ceil((whenMs[index] ?? 0) / 1000));
+		expect(answers[0]?.json()).toMatchObject(failure().code === 'no_capacity' ? { reason: 'room_full', overflow: { hls: '/v1/rooms/live/hls/index.m3u8' } } : { code: 'media_unavailable' });
+		expect(answers[0]?.json()).not.toHaveProperty('queue');
 	});
 
 	it('is told what is really wrong, when something else is', async () => {

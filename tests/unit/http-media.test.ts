@@ -73,7 +73,8 @@ describe('WHEP', () => {
 		const refused = await listen();
 		test.media.failure = undefined;
 		expect(refused.statusCode).toBe(503);
-		expect(refused.headers['retry-after']).toBe('4');
+		// Not before, and not with all the others: in 3.2 to 6.4 s.
+		expect(['4', '5', '6', '7']).toContain(refused.headers['retry-after']);
 		expect(refused.json()).toMatchObject({ code: 'no_capacity', overflow: { hls: '/x' }, retryable: true });
 		expect(refused.headers).not.toHaveProperty('location');
 	});

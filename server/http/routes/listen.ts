@@ -105,10 +105,11 @@ export function registerListenRoutes(instance: FastifyInstance, { deps, links, b
 			const onGone = (gone: () => void) => (reply.raw.closed ? gone() : void reply.raw.once('close', gone));
 			const join = deps.owners?.join(holder ?? request.principal, room.id);
 			join?.require();
-			const arrival: Arrival = { ...admission.read(room.id, place), onGone, ...(join?.holder && { owner: join.holder }) };
+			const held = admission.read(room.id, place);
+			const arrival: Arrival = { ...held, onGone, ...(join?.holder && { owner: join.holder }) };
 			const listen = () => deps.media.listen(room, String(request.body), packing, random, arrival);
 			const session = await inSpan('join', { 'rostrum.room': room.id, 'rostrum.kind': 'listen' }, listen).catch((error: unknown) => {
-				throw admission.complete(error, room);
+				throw admission.complete(error, room, held);
 			}).finally(() => join?.release());
 			// Banned, or the token revoked, while the session was being made.
 			if (join?.ended !== undefined) await deps.media.closeSession(session.sessionId).catch(() => undefined);
