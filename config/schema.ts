@@ -147,7 +147,7 @@ export const ConfigSchema = Type.Object({
 		}),
 		spareTransports: Type.Integer({
 			env: 'ROSTRUM_SFU_SPARE_TRANSPORTS', default: 512, minimum: 0, maximum: 10_000,
-			description: 'Transports that a listener shard makes ahead of a crowd: as many as are expected in a room, or ten for each who listens, up to these for all its rooms. Each takes 80 KB, and spares a join in a storm most of its work. 0: none.',
+			description: 'Transports that a listener shard makes ahead of a crowd: as many as are expected in a room, or ten for each who listens, up to these for all its rooms. Each takes 80 KB, and spares a join in a storm most of its work. None are made while the shard or its worker is more than 60 % busy. 0: none.',
 		}),
 		mediaPort: Type.Integer({
 			env: 'ROSTRUM_MEDIA_PORT', default: 40_000, ...port,

@@ -105,9 +105,9 @@ export class EdgeRouters {
 	}
 
 	/** Called at each tick of a shard that is not held up. @param target of transports to be ready for a crowd */
-	prepare(target: number, nowMs: number): void {
+	prepare(target: number, nowMs: number, busy: boolean): void {
 		const rows = this.#ready.length - this.#byKind.size;
-		this.#spare.tick(rows > MAX_ROWS ? 0 : target, nowMs);
+		this.#spare.tick(rows > MAX_ROWS ? 0 : target, nowMs, busy);
 	}
 
 	/** Whether anybody takes this voice. */

@@ -172,11 +172,14 @@ export class Edge {
 		this.#expected = listeners;
 	}
 
-	/** @param spareTransports how many this room may have ready for a crowd */
-	tick(nowMs: number, spareTransports: number): void {
+	/**
+	 * @param spareTransports how many this room may have ready for a crowd
+	 * @param busy no time to make any now
+	 */
+	tick(nowMs: number, spareTransports: number, busy: boolean): void {
 		this.#routers.tick(nowMs);
 		this.#upstreams.tick(nowMs);
-		this.#routers.prepare(Math.min(spareTransports, Math.max(CROWD_TIMES * this.#listeners, this.#expected - this.#listeners)), nowMs);
+		this.#routers.prepare(Math.min(spareTransports, Math.max(CROWD_TIMES * this.#listeners, this.#expected - this.#listeners)), nowMs, busy);
 	}
 
 	close(reason: string): void {

@@ -73,8 +73,12 @@ export class SpareRows {
 		return this.#row?.router === router;
 	}
 
-	/** To be called every 0.1 s; what it begins goes on by itself. @param target as many as should be ready */
-	tick(target: number, nowMs: number): void {
+	/**
+	 * To be called every 0.1 s; what it begins goes on by itself.
+	 * @param target as many as should be ready
+	 * @param busy the processor is needed for those who listen already: none are made now
+	 */
+	tick(target: number, nowMs: number, busy = false): void {
 		this.#crowd.tick(nowMs);
 		const calmMs = this.#crowd.calmMs(nowMs);
 		if (this.#closed || this.#filling || calmMs < CALM_MS || nowMs < this.#pausedUntilMs) {
@@ -84,7 +88,7 @@ export class SpareRows {
 		if (row && this.#shrink(row, target, calmMs)) {
 			return;
 		}
-		const missing = target - this.size;
+		const missing = busy ? 0 : target - this.size;
 		if (missing > 0) {
 			this.#filling = true;
 			this.#fill(Math.min(missing, AT_ONCE))

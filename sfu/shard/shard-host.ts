@@ -317,10 +317,10 @@ export class ShardHost {
 			for (const origin of this.#origins.values()) {
 				origin.tick(nowMs);
 			}
-			const { spareTransports = 0, maxListeners = 0, sessions } = this.#assigned ?? {};
+			const { spareTransports = 0, maxListeners = 0, sessions, sampler } = this.#assigned ?? {};
 			const share = spareShare(Math.min(spareTransports, maxListeners - (sessions?.size ?? 0)), this.#edges.size);
 			for (const edge of this.#edges.values()) {
-				edge.tick(nowMs, share);
+				edge.tick(nowMs, share, sampler?.isBusy ?? true);
 			}
 		}
 		this.#egresses.tick(nowMs);

@@ -7,6 +7,8 @@ const SAMPLE_MS = 1_000;
 /** Each look wakes the process up, so as few as still tell a stall. */
 const LAG_RESOLUTION_MS = 50;
 const PAGE_BYTES = 4_096;
+/** Of a core, either process: from here on what can wait does. */
+const BUSY_RATIO = 0.6;
 
 type Counts = Pick<ShardStats, 'listeners' | 'spareTransports' | 'rooms' | 'joinsTotal' | 'joinsFailedTotal' | 'packetsSentTotal' | 'packetsReceivedTotal' | 'links'>;
 
@@ -20,6 +22,7 @@ export class ShardStatsSampler {
 	#lastAtMs = performance.now();
 	#lastNodeCpuUs = cpuUs(process.cpuUsage());
 	#lastWorkerCpuMs = 0;
+	#isBusy = false;
 
 	constructor(worker: types.Worker, counts: () => Counts, report: (stats: ShardStats) => void) {
 		this.#worker = worker;
@@ -27,6 +30,11 @@ export class ShardStatsSampler {
 		this.#report = report;
 		this.#lag.enable();
 		this.#timer = setInterval(() => void this.#sample(), SAMPLE_MS);
+	}
+
+	/** By the last second. */
+	get isBusy(): boolean {
+		return this.#isBusy;
 	}
 
 	close(): void {
@@ -53,6 +61,7 @@ export class ShardStatsSampler {
 			workerCpuRatio: (workerCpuMs - this.#lastWorkerCpuMs) / elapsedMs,
 			workerRssBytes: rssBytes(this.#worker.pid),
 		};
+		this.#isBusy = Math.max(stats.nodeCpuRatio, stats.workerCpuRatio) > BUSY_RATIO;
 		this.#lag.reset();
 		this.#lastAtMs = nowMs;
 		this.#lastNodeCpuUs = nodeCpuUs;

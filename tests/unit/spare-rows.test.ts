@@ -110,9 +110,9 @@ describe('rows of transports for a crowd', () => {
 		});
 	});
 
-	const tick = async (target: number, ticks = 1): Promise<void> => {
+	const tick = async (target: number, ticks = 1, busy = false): Promise<void> => {
 		for (let index = 0; index < ticks; index++) {
-			spare.tick(target, (nowMs += TICK_MS));
+			spare.tick(target, (nowMs += TICK_MS), busy);
 			await turn();
 			rows.at(-1)?.made();
 			await turn();
@@ -137,6 +137,17 @@ describe('rows of transports for a crowd', () => {
 		spare.tick(20, (nowMs += TICK_MS));
 		await turn();
 		expect(rows[0]?.wanted).toBe(8);
+	});
+
+	it('wait while the processor is needed for those who listen, and are given out and closed all the same', async () => {
+		await tick(20);
+		await tick(20, 10, true);
+		expect([spare.size, crowd(6)]).toEqual([8, 2]); // The first four of a crowd are not known for one.
+		await tick(0, 60, true);
+		expect(spare.size).toBe(0);
+		expect(rows[0]?.isClosed).toBe(true);
+		await tick(20);
+		expect([rows.length, spare.size]).toEqual([2, 8]);
 	});
 
 	it('are left alone by people who come one by one', async () => {
