@@ -1,5 +1,6 @@
 import type { types } from 'mediasoup';
 import type { PackingMs } from '../contract/media-types.ts';
+import { gatherRequests } from '../worker/worker-requests.ts';
 import { opusRouterCodec, ownStreamParameters, plainOpusCapabilities, randomSsrc } from '../rtp/opus-codec.ts';
 import type { EdgeKind } from './edge-kind.ts';
 import { EdgeVoice, type VoicePacket } from './edge-voice.ts';
@@ -39,6 +40,7 @@ export class EdgeRouter {
 	readonly router: types.Router;
 	/** Listeners take nothing but Opus: no header extensions, no feedback. */
 	readonly capabilities: types.RtpCapabilities;
+	readonly #worker: types.Worker;
 	readonly #voices: readonly Voice[];
 	readonly #onDemand: (voiceIndex: number) => void;
 	#takers = 0;
@@ -75,7 +77,7 @@ export class EdgeRouter {
 					return voice;
 				}),
 			);
-			const edge = new EdgeRouter(kind, router, made, nowMs, onDemand);
+			const edge = new EdgeRouter(worker, kind, router, made, nowMs, onDemand);
 			return edge;
 		} catch (error) {
 			router.close();
@@ -83,7 +85,8 @@ export class EdgeRouter {
 		}
 	}
 
-	private constructor(kind: EdgeKind, router: types.Router, voices: readonly Voice[], nowMs: number, onDemand: (voiceIndex: number) => void) {
+	private constructor(worker: types.Worker, kind: EdgeKind, router: types.Router, voices: readonly Voice[], nowMs: number, onDemand: (voiceIndex: number) => void) {
+		this.#worker = worker;
 		this.#onDemand = onDemand;
 		this.kind = kind;
 		this.router = router;
@@ -127,6 +130,11 @@ export class EdgeRouter {
 			throw new RangeError(`there is no voice ${voiceIndex}`);
 		}
 		return voice.producer.id;
+	}
+
+	/** What this turn asks of the worker goes out at once. */
+	gatherRequests(): void {
+		gatherRequests(this.#worker);
 	}
 
 	/** Of all voices and solo, in order. */

@@ -36,6 +36,7 @@ export class ListenerSession {
 		let made: ListenerTransport | undefined = options.spare;
 		try {
 			if (made) {
+				router.gatherRequests();
 				await made.transport.connect({ dtlsParameters: offer.dtlsParameters });
 			} else {
 				made = await makeListenerTransport(router, transports, voiceIndices, offer.dtlsParameters);

@@ -19,8 +19,10 @@ export async function makeListenerTransport(
 	voiceIndices: readonly number[],
 	dtlsParameters?: types.DtlsParameters,
 ): Promise<ListenerTransport> {
+	router.gatherRequests();
 	const transport = await transports(router.router);
 	try {
+		router.gatherRequests();
 		// One burst to the worker: it works them off in order, and one round trip covers all.
 		const [consumers] = await Promise.all([
 			Promise.all(

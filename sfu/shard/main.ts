@@ -1,11 +1,11 @@
 // Entry of a shard process: one mediasoup worker, one WebRtcServer, and the rooms' parts that are placed here.
 // Started by sfu/supervisor; everything it knows comes over the child-process channel.
-import { createWorker } from 'mediasoup';
 import type { types } from 'mediasoup';
 import pino from 'pino';
 import { calibrationHandlers } from '../calibration/calibration-handlers.ts';
 import { rehearsalHandlers } from '../calibration/rehearsal.ts';
 import { workerBinary } from '../worker/worker-binary.ts';
+import { startWorker } from '../worker/worker-requests.ts';
 import { RequestServer } from './request-server.ts';
 import { ShardHost } from './shard-host.ts';
 
@@ -24,7 +24,7 @@ process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 
 const workerBin = workerBinary();
-const worker = await createWorker({
+const worker = await startWorker({
 	logLevel: (process.env['ROSTRUM_WORKER_LOG_LEVEL'] ?? 'error') as types.WorkerLogLevel,
 	...(workerBin === undefined ? {} : { workerBin }),
 });
