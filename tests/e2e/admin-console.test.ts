@@ -247,6 +247,35 @@ describe('the admin console', () => {
 		expect((await server.call('GET', '/v1/rooms/town-hall', undefined, token)).status).toBe(200);
 	});
 
+	it.each(LANGUAGES)('says what hinders a recording, and what becomes of it, in %s', async (language) => {
+		const visitor = await person(browser, { viewport: { width: 390, height: 844 }, locale: language === 'ar' ? 'ar-EG' : 'en-GB' });
+		// A disk that is full is a failure; recording-disk.test.ts has a real one.
+		const since = new Date().toISOString();
+		const recording = { startedAt: since, durationMs: 61_000, title: 'Town hall', incomplete: false };
+		await visitor.route('**/v1/rooms/town-hall/recordings', (route) =>
+			route.fulfill({
+				json: {
+					recordings: [
+						{ ...recording, id: 'c', state: 'recording', problem: { code: 'disk_full', since, cause: 'ENOSPC' } },
+						{ ...recording, id: 'b', state: 'processing', problem: { code: 'not_known_yet', since } },
+						{ ...recording, id: 'a', state: 'ready' },
+					],
+				},
+			}),
+		);
+		await visitor.goto(`${server.url}/admin#token=${ADMIN_TOKEN}`);
+		await visitor.locator('.admin-nav').waitFor();
+		await visitor.evaluate(() => {
+			location.hash = 'rooms/town-hall';
+		});
+		const notices = visitor.getByRole('region', { name: (language === 'ar' ? ar : en).adminRecordings }).locator('.notice');
+		await notices.nth(1).waitFor();
+		expect(await notices.allInnerTexts()).toEqual([(language === 'ar' ? ar : en).recordDiskFull, 'not_known_yet']);
+		await notices.first().scrollIntoViewIfNeeded();
+		await visitor.screenshot({ path: path.join(PICTURES, `admin-recording-problem-${language}.png`) });
+		await visitor.context().close();
+	});
+
 	it('asks for nothing while it cannot be seen', async () => {
 		const watched = await person(browser);
 		watched.on('pageerror', (error) => errors.push(error.message));

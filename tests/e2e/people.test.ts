@@ -166,8 +166,16 @@ describe('people on stage', () => {
 		await sami.locator('.hand-panel [aria-live=assertive]', { hasText: /Hana.? invites you on stage/ }).waitFor({ state: 'attached' });
 		// Whatever the person is typing in keeps the keyboard, and nothing lies over the page.
 		expect(await sami.evaluate(() => document.querySelector('dialog[open]'))).toBeNull();
-		await card.getByRole('button', { name: 'Not now' }).click();
+		// A tab in the background has its title alone to say so.
+		expect(await sami.title()).toMatch(/^.?Hana.? invites you on stage · Questions/);
+		await card.getByRole('button', { name: 'Not now' }).focus();
+		await sami.keyboard.press('Enter');
 		await sami.locator('[data-hand=down]').waitFor();
+		expect(await sami.title()).toMatch(/^Questions/);
+		// The keyboard goes on where the card was.
+		await sami.locator('.hand-panel:focus').waitFor();
+		await sami.keyboard.press('Tab');
+		await sami.locator('.hand-panel button:focus', { hasText: 'Raise your hand' }).waitFor();
 
 		// What came while the page was away is there when it is back, before anything is pressed.
 		await sami.goto('about:blank');

@@ -508,6 +508,12 @@ const en = {
 	adminReportContent: 'Content',
 	adminReportOther: 'Something else',
 
+	recordDiskFull: 'Nothing is being recorded: the disk is full. Make room, and it goes on by itself.',
+	recordDiskError: 'Nothing is being recorded: the disk cannot be written to. Once it can, it goes on by itself.',
+	recordNoSound: 'Nothing is being recorded: no shard hands the voices over. It goes on by itself.',
+	recordNoFfmpeg: 'What was recorded is kept, and mixed once ffmpeg is installed on the server.',
+	recordMixFailed: 'What was recorded is kept, but could not be mixed; it is tried again.',
+	recordStorageUnavailable: 'What was recorded is kept on the server until the storage takes it.',
 	recordStart: 'Record',
 	recordHelp: 'What is said from now on is kept and can be heard afterwards. Everybody in the room is told.',
 	recordStop: 'Stop recording',

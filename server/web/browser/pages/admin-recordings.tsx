@@ -15,6 +15,8 @@ interface Recording {
 	startedAt: string;
 	durationMs: number;
 	failure?: string;
+	/** What hinders it at present. */
+	problem?: { code: string };
 }
 
 const STATE_TEXT: Readonly<Record<Recording['state'], TextKey>> = {
@@ -22,6 +24,21 @@ const STATE_TEXT: Readonly<Record<Recording['state'], TextKey>> = {
 	processing: 'adminRecordingProcessing',
 	ready: 'adminReady',
 	failed: 'adminCheckFailed',
+};
+
+const PROBLEM_TEXT: Readonly<Partial<Record<string, TextKey>>> = {
+	disk_full: 'recordDiskFull',
+	disk_error: 'recordDiskError',
+	no_sound: 'recordNoSound',
+	no_ffmpeg: 'recordNoFfmpeg',
+	mix_failed: 'recordMixFailed',
+	storage_unavailable: 'recordStorageUnavailable',
+};
+
+/** A newer server may know of others. */
+const problemText = (code: string): string => {
+	const key = PROBLEM_TEXT[code];
+	return key === undefined ? code : t(key);
 };
 
 /** What was recorded of a room; begun, ended and deleted here, too. */
@@ -50,6 +67,11 @@ export const RecordingsPanel = ({ room: { id, state } }: { room: AdminRoom }) =>
 											{[t(STATE_TEXT[recording.state]), formatDuration(recording.durationMs), ...(recording.failure === undefined ? [] : [recording.failure])].join(' · ')}
 										</span>
 									</p>
+									{recording.problem !== undefined && (
+										<p class="notice" role="status">
+											{problemText(recording.problem.code)}
+										</p>
+									)}
 									<div class="row wrap">
 										{recording.state === 'recording' && (
 											<Action act={() => act('POST', `${path}/${segment(recording.id)}/stop`, t('adminRecordingStopped'))}>{t('adminStopRecording')}</Action>

@@ -155,7 +155,10 @@ const About = () => {
 const Page = () => {
 	useSignalEffect(() => {
 		const title = model.room.value?.title;
-		document.title = title === undefined ? t('appName') : `${title} · ${t('appName')}`;
+		const page = title === undefined ? t('appName') : `${title} · ${t('appName')}`;
+		const invitation = model.invitation.value;
+		// Of a tab in the background the title is all there is to see.
+		document.title = invitation === null ? page : `${t('invitedBy', { name: invitation.by })} · ${page}`;
 	});
 	const refused = model.refused.value;
 	if (refused !== null) {

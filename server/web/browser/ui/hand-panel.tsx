@@ -50,9 +50,31 @@ export const HandPanel = ({ model, recording }: HandPanelProps) => {
 	const failure = model.failure.value;
 	const news = model.news.value;
 	const troubleText = trouble === null ? undefined : MICROPHONE_TEXT[trouble];
+	const step = model.step.value;
 	useEffect(() => model.watch(), [model]);
+	const panel = useRef<HTMLElement>(null);
+	/** Still so when what had it is disabled or gone: then the focus goes nowhere else. */
+	const hadFocus = useRef(false);
+	// The keyboard goes on here, and not at the top of the page; on no button, which would come under somebody's fingers.
+	useEffect(() => {
+		if (hadFocus.current && document.activeElement === document.body) {
+			panel.current?.focus({ preventScroll: true });
+		}
+	}, [step]);
 	return (
-		<section class="hand-panel" aria-label={t('raiseHand')} data-hand={model.step.value}>
+		<section
+			ref={panel}
+			class="hand-panel"
+			aria-label={t('raiseHand')}
+			data-hand={step}
+			tabIndex={-1}
+			onFocusIn={() => {
+				hadFocus.current = true;
+			}}
+			onFocusOut={({ relatedTarget }) => {
+				hadFocus.current &&= relatedTarget === null;
+			}}
+		>
 			<p class="hand-news" role="status">
 				{news === null ? '' : t(NEWS[news])}
 			</p>
