@@ -69,18 +69,20 @@ export class ListenAdmission {
 	 */
 	complete(error: unknown, room: Room, place: QueuePlace | undefined): unknown {
 		if (error instanceof JoinRefusedError) return this.#refused(error.refusal, room);
-		if (!(error instanceof DomainError) || error.retryAfterSeconds === undefined) return error;
-		const { code, message, extra, retryAfterSeconds } = error;
+		if (!(error instanceof DomainError)) return error;
+		const { code, message, extra } = error;
 		const { admission } = this.#deps;
 		// The last place went to somebody else on the way to the shard.
 		if (code === 'no_capacity' && admission && !('reason' in extra)) {
 			return this.#refused(admission.queue.refuse('full', place?.firstArrivalMs, place?.refusedAtMs), room);
 		}
-		const spreadSeconds = retryAfterSeconds + this.#random() * Math.max(LEAST_SPREAD_SECONDS, retryAfterSeconds);
+		const leastSeconds = error.retryAfterSeconds ?? (code === 'no_capacity' ? LEAST_SPREAD_SECONDS : undefined);
+		if (leastSeconds === undefined) return error;
+		const retryAfterSeconds = leastSeconds + this.#random() * Math.max(LEAST_SPREAD_SECONDS, leastSeconds);
 		return new DomainError(code, message, {
 			cause: error,
-			extra: { ...(code === 'no_capacity' && this.#overflow(room)), ...extra, retryAfterMs: Math.round(spreadSeconds * 1000) },
-			retryAfterSeconds: spreadSeconds,
+			extra: { ...(code === 'no_capacity' && this.#overflow(room)), ...extra, retryAfterMs: Math.round(retryAfterSeconds * 1000) },
+			retryAfterSeconds,
 		});
 	}
 

@@ -152,6 +152,7 @@ describe('a listener whom there is no room for', () => {
 
 	it.each<[string, () => DomainError, number]>([
 		['whose room is full', roomFull, 10],
+		['whose room has no seat, nobody says why or until when', () => new DomainError('no_capacity', 'No seat.', { extra: { reason: 'room_full' } }), 1],
 		['whose shard has just died', () => new DomainError('media_unavailable', 'Try again in a moment.', { retryAfterSeconds: 1 }), 1],
 	])('%s is not told to come back with all the others', async (_who, failure, leastSeconds) => {
 		await start({ overflow: overflowAt('/v1/rooms/live/hls/index.m3u8') });
