@@ -78,11 +78,11 @@ export class ListenAdmission {
 		}
 		const leastSeconds = error.retryAfterSeconds ?? (code === 'no_capacity' ? LEAST_SPREAD_SECONDS : undefined);
 		if (leastSeconds === undefined) return error;
-		const retryAfterSeconds = leastSeconds + this.#random() * Math.max(LEAST_SPREAD_SECONDS, leastSeconds);
+		const retryAfterMs = Math.round((leastSeconds + this.#random() * Math.max(LEAST_SPREAD_SECONDS, leastSeconds)) * 1000);
 		return new DomainError(code, message, {
 			cause: error,
-			extra: { ...(code === 'no_capacity' && this.#overflow(room)), ...extra, retryAfterMs: Math.round(retryAfterSeconds * 1000) },
-			retryAfterSeconds,
+			extra: { ...(code === 'no_capacity' && this.#overflow(room)), ...extra, retryAfterMs },
+			retryAfterSeconds: retryAfterMs / 1000,
 		});
 	}
 
