@@ -12,7 +12,8 @@ export const feedByHlsJs = (element: HTMLMediaElement, url: string, token: strin
 		liveSyncDuration: 3,
 		liveMaxLatencyDuration: 15,
 		maxLiveSyncPlaybackRate: 1.1,
-		backBufferLength: 10,
+		// hls.js 1.7.4 that removes what was played stops asking for parts for seconds now and then: browsers make room by themselves.
+		backBufferLength: Number.POSITIVE_INFINITY,
 		maxBufferLength: 20,
 		...(token === undefined ? {} : { xhrSetup: (request: XMLHttpRequest) => request.setRequestHeader('authorization', `Bearer ${token}`) }),
 	});
