@@ -3,7 +3,8 @@ import type { PackingMs } from '../contract/media-types.ts';
 import { gatherRequests } from '../worker/worker-requests.ts';
 import { opusRouterCodec, ownStreamParameters, plainOpusCapabilities, randomSsrc } from '../rtp/opus-codec.ts';
 import type { EdgeKind } from './edge-kind.ts';
-import { EdgeVoice, type VoicePacket } from './edge-voice.ts';
+import { EdgeVoice, PULSE, RELAY_PULSE, type SilenceTimes, type VoicePacket } from './edge-voice.ts';
+import { Pulse } from './pulse.ts';
 
 export interface EdgeRouterOptions {
 	worker: types.Worker;
@@ -17,13 +18,12 @@ export interface EdgeRouterOptions {
 }
 
 /**
- * Pages tell a dead connection from a silent room by packets that stop coming, so something comes to every session at the
- * pulse: speech, or the silence of the first voice (of the solo voice, where that is the only one). Decoders that know of a
- * silence need no more than its beginning, and a voice beside others is sent a quarter of all packets in vain if it
- * pulses too: a page takes such a voice for stalled only after three of its packets are lost (`voiceMs`).
+ * Of voices that do not carry the pulse. Decoders that know of a silence need no more than its beginning, and a page takes
+ * one voice for stalled only after three of its packets are lost (`voiceMs`).
  */
-const PULSE_MS = 400;
-const SILENCE_MS = 4_800;
+const SILENCE: SilenceTimes = { everyMs: 4_800, upstreamMs: 1_500 };
+/** The same on links that begin here, twice as often as the origin sends it, and begun a little before those behind this edge begin with their own. */
+const RELAY_SILENCE: SilenceTimes = { everyMs: 600, upstreamMs: 1_440 };
 
 interface Voice {
 	producer: types.Producer;
@@ -42,18 +42,18 @@ export class EdgeRouter {
 	readonly capabilities: types.RtpCapabilities;
 	readonly #worker: types.Worker;
 	readonly #voices: readonly Voice[];
+	readonly #pulse: Pulse;
 	readonly #onDemand: (voiceIndex: number) => void;
 	#takers = 0;
 	#idleSinceMs: number;
-	/** When a voice beside the first one last spoke, and when any voice was last heard of. */
-	#othersSpokeAtMs = -Infinity;
-	#heardAtMs = -Infinity;
 	#packetsSent = 0;
 
 	static async create({ worker, kind, voices, packingMs, nowMs, onDemand }: EdgeRouterOptions): Promise<EdgeRouter> {
 		const router = await worker.createRouter({ mediaCodecs: [opusRouterCodec(kind.payloadType)] });
 		try {
 			const direct = await router.createDirectTransport();
+			const pulse = new Pulse(voices);
+			const [atPulse, seldom] = kind.relay ? [RELAY_PULSE, RELAY_SILENCE] : [PULSE, SILENCE];
 			const made = await Promise.all(
 				Array.from({ length: voices + 1 }, async (_, index): Promise<Voice> => {
 					const ssrc = randomSsrc();
@@ -65,8 +65,8 @@ export class EdgeRouter {
 						stream: new EdgeVoice({
 							ssrc,
 							payloadType: kind.payloadType,
-							...(kind.relay ? { packingMs: 'as-it-comes' } : { packingMs, silenceEveryMs: index === 0 || index === voices ? PULSE_MS : SILENCE_MS }),
-							...(index === 0 && { upstreamSilenceEveryMs: () => (edge.#othersSpeak ? SILENCE_MS : PULSE_MS) }),
+							packingMs: kind.relay ? 'as-it-comes' : packingMs,
+							silence: (atMs) => (pulse.carries(index, atMs) ? atPulse : seldom),
 							nowMs,
 							emit: (packet) => {
 								edge.#packetsSent += voice.consumers;
@@ -77,7 +77,7 @@ export class EdgeRouter {
 					return voice;
 				}),
 			);
-			const edge = new EdgeRouter(worker, kind, router, made, nowMs, onDemand);
+			const edge = new EdgeRouter(worker, kind, router, made, pulse, nowMs, onDemand);
 			return edge;
 		} catch (error) {
 			router.close();
@@ -85,24 +85,20 @@ export class EdgeRouter {
 		}
 	}
 
-	private constructor(worker: types.Worker, kind: EdgeKind, router: types.Router, voices: readonly Voice[], nowMs: number, onDemand: (voiceIndex: number) => void) {
+	private constructor(worker: types.Worker, kind: EdgeKind, router: types.Router, voices: readonly Voice[], pulse: Pulse, nowMs: number, onDemand: (voiceIndex: number) => void) {
 		this.#worker = worker;
 		this.#onDemand = onDemand;
 		this.kind = kind;
 		this.router = router;
 		this.capabilities = plainOpusCapabilities(kind.payloadType);
 		this.#voices = voices;
+		this.#pulse = pulse;
 		this.#idleSinceMs = nowMs;
 	}
 
 	/** Counted as the worker sends them: once for every consumer. */
 	get packetsSent(): number {
 		return this.#packetsSent;
-	}
-
-	/** Whoever takes the first voice takes these too: no need of its silence meanwhile. */
-	get #othersSpeak(): boolean {
-		return this.#heardAtMs - this.#othersSpokeAtMs < PULSE_MS;
 	}
 
 	/** Sessions and links that hang here. */
@@ -162,10 +158,7 @@ export class EdgeRouter {
 	onVoicePacket(index: number, packet: VoicePacket, nowMs: number): void {
 		const voice = this.#voices[index];
 		if (voice && voice.consumers > 0) {
-			this.#heardAtMs = nowMs;
-			if (!packet.dtx && index > 0 && index < this.#voices.length - 1) {
-				this.#othersSpokeAtMs = nowMs;
-			}
+			this.#pulse.onPacket(index, packet.dtx, nowMs);
 			voice.stream.onUpstreamPacket(packet, nowMs);
 		}
 	}

@@ -7,14 +7,22 @@ import type { PackedPayload } from './packer.ts';
 export { parseVoicePacket } from '../rtp/voice-packet.ts';
 export type { VoicePacket } from '../rtp/voice-packet.ts';
 
-/** An upstream sends something every 400 ms even in silence: after this long it is gone, and not just quiet. */
-const UPSTREAM_SILENT_MS = 500;
+/** How a voice is kept alive in silence. */
+export interface SilenceTimes {
+	/** In a silence that lasts, one packet in about this time. */
+	readonly everyMs: number;
+	/** An upstream that has sent nothing for this long is gone, and not just quiet: silence of our own begins. */
+	readonly upstreamMs: number;
+}
+
+/** At the pulse (see `Pulse`), which an upstream keeps too. */
+export const PULSE: SilenceTimes = { everyMs: 400, upstreamMs: 500 };
 /**
- * A relay is sooner with its own, and sends them faster: an edge behind it may fetch any one voice alone, and must not take
- * its link for dead although a keep-alive is lost on the way (see `STALL_MS`).
+ * A relay is sooner with its own, and sends them faster: an edge behind it must not take its link for dead although a
+ * keep-alive is lost on the way (see `STALL_MS`).
  */
-const RELAY_UPSTREAM_SILENT_MS = 440;
-const RELAY_SILENCE_MS = 200;
+export const RELAY_PULSE: SilenceTimes = { everyMs: 200, upstreamMs: 440 };
+
 /** After this long without a packet nothing can be told from sequence numbers: what comes is a new start. */
 const UPSTREAM_FORGOTTEN_MS = 2000;
 
@@ -25,10 +33,8 @@ export interface EdgeVoiceOptions {
 	readonly payloadType: number;
 	/** Audio per packet: 10…120 ms. `as-it-comes` sends every packet on at once and byte for byte: for links. */
 	readonly packingMs: number | 'as-it-comes';
-	/** In a silence that lasts, one packet in about this time. Default 400; a relay passes on what comes, and sends its own twice as often. */
-	readonly silenceEveryMs?: number;
-	/** The same of silence that the upstream sends, asked at each of its packets. Default `silenceEveryMs`. */
-	readonly upstreamSilenceEveryMs?: () => number;
+	/** Asked at every packet of silence and every tick. Default: always at the pulse. */
+	readonly silence?: (nowMs: number) => SilenceTimes;
 	/** The clock's reading now; every `nowMs` is of the same monotonic clock. */
 	readonly nowMs: number;
 	/** Receives every outgoing RTP packet; owns it. */
@@ -57,42 +63,40 @@ export class EdgeVoice {
 	readonly #stream: VoiceStream;
 	/** None where every packet goes on as it came. */
 	readonly #packer: Packer | undefined;
-	readonly #upstreamSilentMs: number;
+	readonly #silence: (nowMs: number) => SilenceTimes;
 	readonly #emit: (packet: Buffer) => void;
 	#upstreamKey: unknown = undefined;
 	#heardAtMs: number;
 	#nowMs: number;
-	readonly #silenceEveryMs: number;
-	/** When a keep-alive of our own is due; the first at once, so that the stream exists before its upstream does. */
-	#keepAliveDueMs: number;
+	/** What came or went last in this voice was silence of our own; the first goes out at once, so that the stream exists before its upstream does. */
+	#ownSilence = true;
+	#lastAtMs = -Infinity;
 
 	/** @throws RangeError when `packingMs` is not 10…120 */
 	constructor(options: EdgeVoiceOptions) {
 		this.#emit = options.emit;
 		this.#nowMs = options.nowMs;
 		this.#heardAtMs = options.nowMs;
-		this.#keepAliveDueMs = options.nowMs;
 		const { ssrc, payloadType, nowMs, packingMs, random = Math.random } = options;
 		const packs = packingMs !== 'as-it-comes';
-		const silenceEveryMs = options.silenceEveryMs ?? (packs ? 400 : RELAY_SILENCE_MS);
-		this.#silenceEveryMs = silenceEveryMs;
+		this.#silence = options.silence ?? (() => (packs ? PULSE : RELAY_PULSE));
 		this.#stream = new VoiceStream({ ssrc, payloadType, nowMs, random });
 		this.#packer = packs
-			? new Packer({ packingMs, silenceEveryMs: options.upstreamSilenceEveryMs ?? (() => silenceEveryMs), headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) => this.#send(packed))
+			? new Packer({ packingMs, silenceEveryMs: () => this.#silence(this.#nowMs).everyMs, headroomBytes: RTP_HEADER_WITH_CSRC_BYTES }, (packed) => this.#send(packed))
 			: undefined;
-		this.#upstreamSilentMs = packs ? UPSTREAM_SILENT_MS : RELAY_UPSTREAM_SILENT_MS;
 	}
 
 	/** Earliest time at which {@link tick} has anything to do, as things stand. */
 	get nextTickDueMs(): number {
-		return Math.min(this.#keepAliveDueMs, this.#packer?.dueMs ?? Infinity);
+		return Math.min(this.#keepAliveDueMs(this.#nowMs), this.#packer?.dueMs ?? Infinity);
 	}
 
 	/** A packet of the current upstream, as {@link parseVoicePacket} gives it; shared with other edges, so left as it is. */
 	onUpstreamPacket(packet: VoicePacket, nowMs: number): void {
 		this.#nowMs = nowMs;
 		this.stats.packetsIn++;
-		this.#keepAliveDueMs = nowMs + this.#upstreamSilentMs;
+		this.#ownSilence = false;
+		this.#lastAtMs = nowMs;
 		if (nowMs - this.#heardAtMs > UPSTREAM_FORGOTTEN_MS) this.#restart();
 		this.#heardAtMs = nowMs;
 		if (!this.#stream.rewriter.accept(packet.sequenceNumber)) {
@@ -125,16 +129,22 @@ export class EdgeVoice {
 		this.#packer?.setPackingMs(packingMs);
 	}
 
-	/** Called about every 20 ms. Two comparisons while the upstream is well. */
+	/** Called several times a second. Two comparisons while the upstream is well. */
 	tick(nowMs: number): void {
 		this.#nowMs = nowMs;
 		this.#packer?.flushIfDue(nowMs);
-		if (nowMs < this.#keepAliveDueMs) return;
+		if (nowMs < this.#keepAliveDueMs(nowMs)) return;
 		this.#packer?.flush();
-		this.#keepAliveDueMs = nowMs + this.#silenceEveryMs;
+		this.#ownSilence = true;
+		this.#lastAtMs = nowMs;
 		this.stats.keepAlives++;
 		this.stats.packetsOut++;
 		this.#emit(this.#stream.keepAlive(nowMs));
+	}
+
+	#keepAliveDueMs(nowMs: number): number {
+		const { everyMs, upstreamMs } = this.#silence(nowMs);
+		return this.#lastAtMs + (this.#ownSilence ? everyMs : upstreamMs);
 	}
 
 	#restart(): void {

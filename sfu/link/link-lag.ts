@@ -5,8 +5,8 @@ import { timestampDifference } from '../rtp/serial-number.ts';
 const HALF_WINDOW_MS = 30_000;
 /** Timestamps that part from the clock by more than this have jumped: nothing is that late and still comes. */
 const JUMP_MS = 5_000;
-/** Share of one packet in what is told. */
-const WEIGHT = 1 / 8;
+/** What is told is of about so long. Silent voices send less often: of them it is the last packet's. */
+const SMOOTHING_MS = 160;
 
 /**
  * How much later than the fastest packet of the last minute the packets of one stream come: what queues up on the way.
@@ -24,7 +24,7 @@ export class LinkLag {
 	#fastestBeforeMs = 0;
 	#lagMs = 0;
 
-	/** Of the latest packets, the last one weighing most. 0 before the first. */
+	/** Of the latest packets, the last one weighing most. 0 before the second. */
 	get lagMs(): number {
 		return this.#lagMs;
 	}
@@ -35,7 +35,8 @@ export class LinkLag {
 			this.#start(timestamp, nowMs);
 			return;
 		}
-		this.#samples += timestampDifference(timestamp, this.#timestamp);
+		const step = timestampDifference(timestamp, this.#timestamp);
+		this.#samples += step;
 		this.#timestamp = timestamp;
 		const lateMs = nowMs - this.#startMs - this.#samples / SAMPLES_PER_MS;
 		if (Math.abs(lateMs - Math.min(this.#fastestMs, this.#fastestBeforeMs)) > JUMP_MS) {
@@ -50,7 +51,8 @@ export class LinkLag {
 		} else if (lateMs < this.#fastestMs) {
 			this.#fastestMs = lateMs;
 		}
-		this.#lagMs += (lateMs - Math.min(this.#fastestMs, this.#fastestBeforeMs) - this.#lagMs) * WEIGHT;
+		const weight = Math.max(0, Math.min(1, step / SAMPLES_PER_MS / SMOOTHING_MS));
+		this.#lagMs += (lateMs - Math.min(this.#fastestMs, this.#fastestBeforeMs) - this.#lagMs) * weight;
 	}
 
 	#start(timestamp: number, nowMs: number): void {

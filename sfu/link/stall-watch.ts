@@ -1,6 +1,6 @@
 /**
- * Each stream of an origin comes every 400 ms in silence, and of a relay within 570 ms of the loss of its own upstream: so
- * any one keep-alive may be lost on the way before this much silence means that a link is dead.
+ * Something of what an edge takes comes from an origin every 400 ms in silence (see `Pulse`), and from a relay within 570 ms
+ * of the loss of its own upstream: so any one keep-alive may be lost on the way before this much silence means that a link is dead.
  */
 export const STALL_MS = 1_000;
 /** While it stays stalled, it is said again in this time: the first word may have been lost on whoever could help. */

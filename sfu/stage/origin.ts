@@ -3,13 +3,13 @@ import type { Logger } from 'pino';
 import type { LinkedVoice, LinkEndpoint, PackingMs, RtpCapabilities } from '../contract/media-types.ts';
 import { SfuError } from '../contract/sfu-error.ts';
 import type { ShardEventName, ShardEvents } from '../contract/shard-protocol.ts';
-import { EdgeVoice, parseVoicePacket } from '../edge/edge-voice.ts';
 import { Downstreams } from '../link/downstreams.ts';
 import type { LinkPorts } from '../link/link-ports.ts';
 import { opusRouterCodec, ownStreamParameters, randomSsrc, STAGE_PAYLOAD_TYPE } from '../rtp/opus-codec.ts';
 import type { SessionTable } from '../session/session-table.ts';
 import type { TransportFactory } from '../session/web-rtc-server.ts';
 import { Director } from './director.ts';
+import { OriginVoices } from './origin-voices.ts';
 import { Speaker } from './speaker.ts';
 
 /** At most ten changes of talkers a second leave the shard for each room. */
@@ -38,8 +38,7 @@ export class Origin {
 	readonly #options: OriginOptions;
 	readonly #router: types.Router;
 	readonly #direct: types.DirectTransport;
-	/** The K voices, then the solo voice: packed once here rather than at every edge, each of which a packet wakes up. */
-	readonly #voices: readonly EdgeVoice[];
+	readonly #voices: OriginVoices;
 	readonly #director: Director;
 	readonly #speakers = new Map<string, Speaker>();
 	readonly #downstreams: Downstreams;
@@ -71,10 +70,7 @@ export class Origin {
 		this.#direct = direct;
 		const nowMs = performance.now();
 		const { roomId, packingMs, linkPorts, maxDownstreams, log } = options;
-		this.#voices = voices.map((producer, index) => {
-			const emit = (packet: Buffer): void => producer.send(packet);
-			return new EdgeVoice({ ssrc: ssrcs[index] ?? 0, payloadType: STAGE_PAYLOAD_TYPE, packingMs, nowMs, emit });
-		});
+		this.#voices = new OriginVoices({ ssrcs, packingMs, nowMs, emit: (index, packet) => voices[index]?.send(packet) });
 		const source = { router, producerIds: voices.map(({ id }) => id) };
 		this.#downstreams = new Downstreams({ ports: linkPorts, max: maxDownstreams, log: log.child({ room: roomId }), source: () => source });
 		this.#director = new Director({
@@ -83,7 +79,7 @@ export class Origin {
 			ssrcs,
 			nowMs,
 			onAir: options.onAir,
-			emit: (voice, packet) => this.#pack(voice, packet),
+			emit: (voice, packet) => this.#voices.onPacket(voice, packet, performance.now()),
 			onTalkersChange: () => (this.#talkersChanged = true),
 		});
 	}
@@ -97,9 +93,7 @@ export class Origin {
 
 	/** At once, without loss, and within the same streams. */
 	setPackingMs(packingMs: PackingMs): void {
-		for (const voice of this.#voices) {
-			voice.setPackingMs(packingMs);
-		}
+		this.#voices.setPackingMs(packingMs);
 	}
 
 	/** Off air the voices carry keep-alives alone, while speakers hear each other backstage. */
@@ -162,21 +156,12 @@ export class Origin {
 
 	tick(nowMs: number): void {
 		this.#director.tick(nowMs);
-		for (const voice of this.#voices) {
-			voice.tick(nowMs);
-		}
+		this.#voices.tick(nowMs);
 		if (this.#talkersChanged && nowMs - this.#talkersSentAtMs >= TALKERS_INTERVAL_MS) {
 			this.#talkersChanged = false;
 			this.#talkersSentAtMs = nowMs;
 			const { talkers, dominant } = this.#director.talkers();
 			this.#options.emit('stage.talkers', { roomId: this.#options.roomId, talkers, dominant });
-		}
-	}
-
-	#pack(index: number, packet: Buffer): void {
-		const parsed = parseVoicePacket(packet);
-		if (parsed) {
-			this.#voices[index]?.onUpstreamPacket(parsed, performance.now());
 		}
 	}
 

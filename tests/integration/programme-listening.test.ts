@@ -43,7 +43,7 @@ it.concurrent.each<PackingMs>([20, 40, 60, 120])('a listener hears a speaker byt
 	}
 	// The voices nobody has are kept alive, and silent.
 	for (const silent of listener.voices.slice(1)) {
-		expect(silent.keepAlives).toBeGreaterThan(3);
+		expect(silent.keepAlives).toBeGreaterThan(0);
 		expect(silent.audio).toEqual([]);
 	}
 	figure(`packing ${packingMs} ms: connected in`, listener.connectMs);
