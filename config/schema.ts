@@ -143,7 +143,7 @@ export const ConfigSchema = Type.Object({
 		}),
 		rehearsalJoins: Type.Integer({
 			env: 'ROSTRUM_SFU_REHEARSAL_JOINS', default: 800, minimum: 0, maximum: 10_000,
-			description: 'Joins of nobody that a listener shard or a spare makes when it has started, so that its code is compiled when a crowd comes: half a second of processor time. It stops when somebody real comes. 0: none.',
+			description: 'Joins of nobody that a listener shard or a spare makes when it has started, and speaks to, so that its code is compiled when a crowd comes: under a second of processor time. It stops when somebody real comes. 0: none.',
 		}),
 		spareTransports: Type.Integer({
 			env: 'ROSTRUM_SFU_SPARE_TRANSPORTS', default: 512, minimum: 0, maximum: 10_000,

@@ -8,6 +8,7 @@ import { Edge } from '../edge/edge.ts';
 import { SessionTable } from '../session/session-table.ts';
 import type { ShardHandlers } from '../shard/request-server.ts';
 import { SYNTHETIC_OFFER, SYNTHETIC_VOICES } from './synthetic-offer.ts';
+import { SyntheticProgramme } from './synthetic-programme.ts';
 
 export interface RehearsalOptions {
 	worker: types.Worker;
@@ -18,16 +19,21 @@ export interface RehearsalOptions {
 
 const LOOPBACK = '127.0.0.1';
 const ROOM = 'rehearsal';
+/** Any that is free. */
+const LINK_PORTS = { min: 0, max: 0 };
 const CONNECT_TIMEOUT_MS = 60_000;
 /** Made in one turn, as a crowd's are; few, so that somebody real waits for no more than these. */
 const AT_ONCE = 4;
+/** Said to those who have joined, each time. */
+const PACKETS_AT_ONCE = 10;
 /** Between them: the shard may be needed for speech that goes through it, and the processor for others. */
 const PAUSE_MS = 4;
 
 /**
  * A shard's first few hundred joins cost three times what later ones do: its code is not compiled yet, its heaps have not
- * grown. A crowd comes all at once, so the first few hundred are made with nobody: the same edge, the same transports and
- * consumers, closed again. They have a port, a room and a session table of their own and are in no statistics.
+ * grown. Its first minute of speech costs half as much again. A crowd comes all at once, so the first few hundred joins are
+ * made with nobody: the same edge, the same transports and consumers, a programme over a link, closed again. They have
+ * ports, a room and a session table of their own and are in no statistics.
  */
 export function rehearsalHandlers({ worker, log, isServing }: RehearsalOptions): Pick<ShardHandlers, 'shard.rehearse'> {
 	return {
@@ -43,21 +49,25 @@ export function rehearsalHandlers({ worker, log, isServing }: RehearsalOptions):
 				packingMs: 60,
 				transports: (router) => router.createWebRtcTransport({ webRtcServer: port, enableUdp: true }),
 				sessions: new SessionTable(CONNECT_TIMEOUT_MS),
-				link: { min: 1, max: 1 }, // No link begins or ends here.
+				link: LINK_PORTS,
 				maxDownstreams: 1,
 				log: log.child({}, { level: 'silent' }),
 				emit: () => {},
 			});
+			let programme: SyntheticProgramme | undefined;
 			try {
+				programme = await SyntheticProgramme.start(worker, edge, LINK_PORTS);
 				let done = 0;
 				while (done < joins && !isServing()) {
 					const count = Math.min(AT_ONCE, joins - done);
 					await Promise.all(Array.from({ length: count }, () => edge.join(makeSessionId(0, randomBytes(16).toString('hex')), SYNTHETIC_OFFER, undefined)));
 					done += count;
+					programme.speak(PACKETS_AT_ONCE);
 					await sleep(PAUSE_MS);
 				}
 				return { joins: done, yielded: done < joins };
 			} finally {
+				programme?.close();
 				edge.close('rehearsed');
 				port.close();
 			}
