@@ -2,7 +2,7 @@
 export type Stall = 'none' | 'voice' | 'all';
 
 export interface StallLimits {
-	/** No RTP on any voice for this long. Silence is no stall: in it a packet comes every 400 ms on the first voice and every 4.8 s on each other, and on the first while others speak. */
+	/** No RTP on any voice for this long. Silence is no stall: in it a packet comes every 400 ms on the first voice and every 20 s on each other, and on the first while others speak. */
 	allMs: number;
 	/** No RTP on a voice that had flowed, while others flow: longer, since a few keep-alives may simply be lost. */
 	voiceMs: number;
@@ -12,7 +12,7 @@ export interface StallLimits {
 	observerGapMs: number;
 }
 
-export const STALL_LIMITS: StallLimits = { allMs: 1_200, voiceMs: 16_000, firstPacketMs: 5_000, observerGapMs: 2_500 };
+export const STALL_LIMITS: StallLimits = { allMs: 1_200, voiceMs: 64_000, firstPacketMs: 5_000, observerGapMs: 2_500 };
 
 interface VoiceProgress {
 	packets: number;
