@@ -9,6 +9,8 @@ const { Audio } = nodeDataChannel;
 const VOICES = 3;
 /** Mean time between a stream's receiver reports, spread from half of it to half as much again: as browsers do for audio. */
 const REPORT_MS = 5_000;
+/** Browsers built on libwebrtc do not report on a stream that has been silent for longer (its receive statistics' timeout). */
+const SILENT_MS = 8_000;
 const RTCP_SENDER_REPORT = 200;
 const RTCP_RECEIVER_REPORT = 201;
 
@@ -26,6 +28,8 @@ interface Voice {
 	/** Middle 32 bits of the last sender report's time, and when it came. */
 	lastReport: number;
 	lastReportMs: number;
+	/** When a packet came last. */
+	heardAtMs: number;
 	timer: NodeJS.Timeout | undefined;
 }
 
@@ -47,7 +51,7 @@ export class LoadListener {
 			const audio = new Audio(`voice-${index}`, 'RecvOnly');
 			audio.addOpusCodec(111, 'minptime=10;useinbandfec=1');
 			const track = this.#peer.connection.addTrack(audio);
-			const voice: Voice = { index, track, stream: new StreamTally(this.tally), lastReport: 0, lastReportMs: 0, timer: undefined };
+			const voice: Voice = { index, track, stream: new StreamTally(this.tally), lastReport: 0, lastReportMs: 0, heardAtMs: -Infinity, timer: undefined };
 			track.onMessage((packet) => this.#onMessage(voice, packet));
 			this.#voices.push(voice);
 		}
@@ -86,13 +90,14 @@ export class LoadListener {
 			}
 			return;
 		}
+		voice.heardAtMs = performance.now();
 		voice.stream.onRtp(packet);
-		this.#onRtp?.(voice.index, packet, performance.now());
+		this.#onRtp?.(voice.index, packet, voice.heardAtMs);
 	}
 
 	#scheduleReport(voice: Voice): void {
 		voice.timer = setTimeout(() => {
-			if (voice.stream.ssrc !== 0 && voice.track.isOpen()) {
+			if (performance.now() - voice.heardAtMs < SILENT_MS && voice.track.isOpen()) {
 				voice.track.sendMessageBinary(this.#report(voice));
 			}
 			this.#scheduleReport(voice);
