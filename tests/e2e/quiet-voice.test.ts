@@ -75,5 +75,6 @@ it('is heard from its first moment on, as well as a voice that spoke a moment ag
 	}
 	console.log(`packets of the second voice before it spoke: ${cold?.packets ?? 0}; energy of what it said, one time after the other:`, gains.map((gain) => gain.toFixed(5)).join(', '));
 	const [once = 0, ...later] = gains;
-	expect(once).toBeGreaterThan(0.95 * Math.min(...later));
+	// A first syllable is more than a tenth of a second.
+	expect(once).toBeGreaterThan(0.9 * Math.min(...later));
 }, 60_000);
