@@ -7,12 +7,9 @@ import { opusRouterCodec, ownStreamParameters, randomSsrc, STAGE_PAYLOAD_TYPE } 
 import { packOpusFrames, SAMPLES_PER_MS } from '../rtp/opus-packet.ts';
 import { RTP_HEADER_WITH_CSRC_BYTES } from '../rtp/rtp-packet.ts';
 import { VoiceStream } from '../rtp/voice-stream.ts';
+import { SYNTHETIC_FRAME_BYTES, SYNTHETIC_TOC } from './synthetic-frame.ts';
 
 const LINK_ID = 'synthetic';
-/** Opus, hybrid fullband, 20 ms, mono (RFC 6716 §3.1). */
-const TOC = 0x78;
-/** Of a frame at 32 kbit/s. */
-const FRAME_BYTES = 80;
 const FRAMES = 3;
 const PACKET_MS = 60;
 /** While one voice speaks, another tells now and then that it is silent. */
@@ -61,7 +58,7 @@ export class SyntheticProgramme {
 	/** So many packets at once. What is said is noise; nobody decodes it. */
 	speak(packets: number): void {
 		const [speaking, silent] = this.#voices;
-		const payload = packOpusFrames(TOC, Array.from({ length: FRAMES }, () => randomBytes(FRAME_BYTES)), RTP_HEADER_WITH_CSRC_BYTES);
+		const payload = packOpusFrames(SYNTHETIC_TOC, Array.from({ length: FRAMES }, () => randomBytes(SYNTHETIC_FRAME_BYTES)), RTP_HEADER_WITH_CSRC_BYTES);
 		for (const end = this.#packets + packets; this.#packets < end; this.#packets++) {
 			const atMs = this.#packets * PACKET_MS;
 			if (this.#packets % PACKETS_TO_SILENCE === 0) {

@@ -2,19 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { parseVoicePacket, type VoicePacket } from '../rtp/voice-packet.ts';
 import { writeRtpPacket } from '../rtp/rtp-packet.ts';
 import { randomSsrc, STAGE_PAYLOAD_TYPE } from '../rtp/opus-codec.ts';
+import { SYNTHETIC_FRAME_BYTES, SYNTHETIC_TOC } from './synthetic-frame.ts';
 
 const FRAME_MS = 20;
 const FRAME_SAMPLES = 960;
-/** Opus, hybrid fullband, 20 ms, mono, one frame a packet (RFC 6716 §3.1). */
-const TOC = 0x78;
-/** Of a frame at 32 kbit/s. */
-const FRAME_BYTES = 80;
 
 /** Somebody who never pauses: a packet every 20 ms, as they come over a link. What is said is noise; nobody decodes it. */
 export class SyntheticTalker {
 	readonly #onPacket: (packet: VoicePacket, nowMs: number) => void;
 	readonly #ssrc = randomSsrc();
-	readonly #frame = Buffer.concat([Buffer.of(TOC), randomBytes(FRAME_BYTES)]);
+	readonly #frame = Buffer.concat([Buffer.of(SYNTHETIC_TOC), randomBytes(SYNTHETIC_FRAME_BYTES)]);
 	readonly #startedMs = performance.now();
 	readonly #timer: NodeJS.Timeout;
 	#spoken = 0;
