@@ -4,13 +4,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import path from 'node:path';
 import { fastify } from 'fastify';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 
 const CADDY = ['/usr/bin/caddy', '/usr/local/bin/caddy'].find((file) => existsSync(file));
 const CADDYFILE = path.resolve(import.meta.dirname, '../../docker/Caddyfile.cluster');
 const PROXY_PORT = 28_140;
 const UPSTREAM_PORTS = [28_141, 28_142, 28_143];
+/** Of a proxy that does not learn from its checks that a node is gone. */
+const UNAWARE_PORT = 28_144;
+const UNAWARE_UPSTREAM_PORTS = [28_145, 28_146, 28_147];
 /** As a node's. */
 const KEEP_ALIVE_MS = 72_000;
 const LISTEN = '/v1/rooms/town-hall/listen';
@@ -103,9 +106,9 @@ interface Answer {
 }
 
 /** One request on a connection of its own. */
-function ask(method: string, target: string, body?: string): Promise<Answer> {
+function ask(method: string, target: string, body?: string, port = PROXY_PORT): Promise<Answer> {
 	return new Promise((resolve, reject) => {
-		const call = request({ host: '127.0.0.1', port: PROXY_PORT, method, path: target, agent: false, headers: { 'content-type': 'application/sdp' } }, (response) => {
+		const call = request({ host: '127.0.0.1', port, method, path: target, agent: false, headers: { 'content-type': 'application/sdp' } }, (response) => {
 			let text = '';
 			response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk)).on('error', reject)
 				.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
@@ -115,31 +118,38 @@ function ask(method: string, target: string, body?: string): Promise<Answer> {
 }
 
 const portsOf = (answers: Answer[]) => [...new Set(answers.map(({ body }) => Number(body)))].toSorted((a, b) => a - b);
-const askMany = (method: string, target: string, body?: string) => Promise.all(Array.from({ length: 30 }, () => ask(method, target, body)));
+const askMany = (method: string, target: string, body?: string, port?: number) => Promise.all(Array.from({ length: 30 }, () => ask(method, target, body, port)));
 
-/** Caddy says in its log when it has opened its port. */
-function serving(caddy: ChildProcess): Promise<void> {
-	return new Promise((resolve, reject) => {
+/** Resolves with Caddy once it says in its log that it has opened its port. */
+async function serve(port: number, healthPort: number, healthInterval: string, upstreamPorts: readonly number[]): Promise<ChildProcess> {
+	const env = { ...process.env, SITE_ADDRESS: `http://127.0.0.1:${port}`, HEALTH_PORT: String(healthPort), HEALTH_INTERVAL: healthInterval, UPSTREAMS: upstreamPorts.map((upstream) => `127.0.0.1:${upstream}`).join(' ') };
+	const caddy = spawn(CADDY ?? '', ['run', '--config', CADDYFILE, '--adapter', 'caddyfile'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+	await new Promise<void>((resolve, reject) => {
 		let log = '';
 		caddy.once('exit', () => reject(new Error(`the proxy did not start: ${log}`)));
-		caddy.stderr?.on('data', (chunk: Buffer) => {
+		caddy.stderr.on('data', (chunk: Buffer) => {
 			log += chunk.toString();
 			if (log.includes('serving initial configuration')) resolve();
 		});
 	});
+	return caddy;
+}
+
+async function end(caddy: ChildProcess): Promise<void> {
+	const exited = once(caddy, 'exit');
+	caddy.kill('SIGKILL');
+	await exited;
 }
 
 const WHY_NOT = CADDY === undefined ? ' (skipped: needs caddy, which the test command installs where it is root)' : '';
 describe.skipIf(CADDY === undefined)(`the proxy of a cluster${WHY_NOT}`, () => {
 	let caddy: ChildProcess;
 	let nodes: Upstream[];
-	const env = { ...process.env, SITE_ADDRESS: `http://127.0.0.1:${PROXY_PORT}`, HEALTH_PORT: '28139', HEALTH_INTERVAL: '500ms', UPSTREAMS: UPSTREAM_PORTS.map((port) => `127.0.0.1:${port}`).join(' ') };
 
 	beforeAll(async () => {
 		nodes = UPSTREAM_PORTS.map((port) => new Upstream(port));
 		await Promise.all(nodes.map((node) => node.listen()));
-		caddy = spawn(CADDY ?? '', ['run', '--config', CADDYFILE, '--adapter', 'caddyfile'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-		await serving(caddy);
+		caddy = await serve(PROXY_PORT, 28_139, '500ms', UPSTREAM_PORTS);
 		await Promise.all(nodes.map((node) => node.become({ healthy: true, ready: true })));
 	});
 	beforeEach(async () => {
@@ -151,16 +161,9 @@ describe.skipIf(CADDY === undefined)(`the proxy of a cluster${WHY_NOT}`, () => {
 		await Promise.all(odd.map((node) => node.become({ healthy: true, ready: true })));
 	});
 	afterAll(async () => {
-		const exited = once(caddy, 'exit');
-		caddy.kill('SIGKILL');
-		await exited;
+		await end(caddy);
 		await Promise.all(nodes.map((node) => node.stop()));
 	});
-
-	/** A node that failed before is left alone for a second: whoever is to fail must be asked again first. */
-	const isTaken = async (node: (typeof nodes)[number] | undefined): Promise<void> => {
-		while (node?.requests.length === 0) await askMany('GET', '/r/town-hall');
-	};
 
 	it('is a configuration that Caddy takes, in the form Caddy writes', () => {
 		expect(execFileSync(CADDY ?? '', ['fmt', CADDYFILE], { encoding: 'utf8' }).trim()).toBe(readFileSync(CADDYFILE, 'utf8').trim());
@@ -200,45 +203,6 @@ describe.skipIf(CADDY === undefined)(`the proxy of a cluster${WHY_NOT}`, () => {
 	it('takes a node that lives when none is ready', async () => {
 		await Promise.all(nodes.map((node) => node.become({ healthy: true, ready: false })));
 		expect(await ask('POST', LISTEN, 'v=0')).toMatchObject({ status: 201 });
-	});
-
-	it('brings a listener elsewhere, offer and all, when a node takes no connection', async () => {
-		const bodies: string[] = [];
-		for (const node of nodes.slice(1)) {
-			node.onPost = (_request, response, body) => {
-				bodies.push(body);
-				response.writeHead(201).end();
-			};
-		}
-		await isTaken(nodes[0]);
-		await nodes[0]?.become({ healthy: true, ready: true });
-		await nodes[0]?.stop();
-		try {
-			// As browsers do: a 307 is followed with method and body.
-			const join = () => fetch(`http://127.0.0.1:${PROXY_PORT}${LISTEN}`, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: 'v=0 the whole offer' });
-			const answers = await Promise.all(Array.from({ length: 30 }, join));
-			expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 201));
-			expect(answers.some(({ redirected }) => redirected)).toBe(true);
-			expect(bodies).toEqual(answers.map(() => 'v=0 the whole offer'));
-		} finally {
-			await nodes[0]?.listen();
-			await nodes[0]?.become({ healthy: true, ready: true });
-		}
-	});
-
-	it('lets pages of other origins follow there too', async () => {
-		await isTaken(nodes[0]);
-		await nodes[0]?.become({ healthy: true, ready: true });
-		await nodes[0]?.stop();
-		try {
-			const answers = await askMany('POST', `${LISTEN}?packing=20`, 'v=0');
-			const redirected = answers.filter(({ status }) => status === 307);
-			expect(redirected.length).toBeGreaterThan(0);
-			expect(redirected[0]?.headers).toMatchObject({ location: `${LISTEN}?packing=20`, 'access-control-allow-origin': '*' });
-		} finally {
-			await nodes[0]?.listen();
-			await nodes[0]?.become({ healthy: true, ready: true });
-		}
 	});
 
 	it('never repeats what was sent: a node may have carried it out', async () => {
@@ -289,5 +253,51 @@ describe.skipIf(CADDY === undefined)(`the proxy of a cluster${WHY_NOT}`, () => {
 	it('keeps metrics to itself', async () => {
 		expect(await ask('GET', '/metrics')).toMatchObject({ status: 404 });
 		expect(nodes.flatMap(({ requests }) => requests)).toEqual([]);
+	});
+});
+
+describe.skipIf(CADDY === undefined)(`the proxy of a cluster, in the moment before it learns that a node is gone${WHY_NOT}`, () => {
+	let caddy: ChildProcess;
+	let nodes: Upstream[];
+
+	beforeAll(async () => {
+		nodes = UNAWARE_UPSTREAM_PORTS.map((port) => new Upstream(port));
+		await Promise.all(nodes.map((node) => node.listen()));
+		// It asks once, at its start.
+		caddy = await serve(UNAWARE_PORT, 28_148, '1h', UNAWARE_UPSTREAM_PORTS);
+	});
+	beforeEach(async () => {
+		// A node that failed before is left alone for a second.
+		for (const node of nodes) node.requests = [];
+		while (nodes[0]?.requests.length === 0) await askMany('GET', '/r/town-hall', undefined, UNAWARE_PORT);
+		await nodes[0]?.stop();
+	});
+	afterEach(() => nodes[0]?.listen());
+	afterAll(async () => {
+		await end(caddy);
+		await Promise.all(nodes.map((node) => node.stop()));
+	});
+
+	it('brings a listener elsewhere, offer and all, when a node takes no connection', async () => {
+		const bodies: string[] = [];
+		for (const node of nodes.slice(1)) {
+			node.onPost = (_request, response, body) => {
+				bodies.push(body);
+				response.writeHead(201).end();
+			};
+		}
+		// As browsers do: a 307 is followed with method and body.
+		const join = () => fetch(`http://127.0.0.1:${UNAWARE_PORT}${LISTEN}`, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: 'v=0 the whole offer' });
+		const answers = await Promise.all(Array.from({ length: 30 }, join));
+		expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 201));
+		expect(answers.some(({ redirected }) => redirected)).toBe(true);
+		expect(bodies).toEqual(answers.map(() => 'v=0 the whole offer'));
+	});
+
+	it('lets pages of other origins follow there too', async () => {
+		const answers = await askMany('POST', `${LISTEN}?packing=20`, 'v=0', UNAWARE_PORT);
+		const redirected = answers.filter(({ status }) => status === 307);
+		expect(redirected.length).toBeGreaterThan(0);
+		expect(redirected[0]?.headers).toMatchObject({ location: `${LISTEN}?packing=20`, 'access-control-allow-origin': '*' });
 	});
 });
