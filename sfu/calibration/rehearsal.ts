@@ -6,6 +6,7 @@ import { makeSessionId } from '../contract/session-id.ts';
 import type { RehearsalResult } from '../contract/shard-protocol.ts';
 import { Edge } from '../edge/edge.ts';
 import { SessionTable } from '../session/session-table.ts';
+import { UNCLAIMED_LISTEN_INFO, UNCLAIMED_PORTS } from '../session/unclaimed-ports.ts';
 import type { ShardHandlers } from '../shard/request-server.ts';
 import { SYNTHETIC_OFFER, SYNTHETIC_VOICES } from './synthetic-offer.ts';
 import { SyntheticProgramme } from './synthetic-programme.ts';
@@ -17,10 +18,7 @@ export interface RehearsalOptions {
 	isServing: () => boolean;
 }
 
-const LOOPBACK = '127.0.0.1';
 const ROOM = 'rehearsal';
-/** Any that is free. */
-const LINK_PORTS = { min: 0, max: 0 };
 const CONNECT_TIMEOUT_MS = 60_000;
 /** Made in one turn, as a crowd's are; few, so that somebody real waits for no more than these. */
 const AT_ONCE = 4;
@@ -41,7 +39,7 @@ export function rehearsalHandlers({ worker, log, isServing }: RehearsalOptions):
 			if (isServing()) {
 				return { joins: 0, yielded: true };
 			}
-			const port = await worker.createWebRtcServer({ listenInfos: [{ protocol: 'udp', ip: LOOPBACK, port: 0 }] }); // Any that is free.
+			const port = await worker.createWebRtcServer({ listenInfos: [UNCLAIMED_LISTEN_INFO] });
 			const edge = Edge.create({
 				worker,
 				roomId: ROOM,
@@ -49,14 +47,14 @@ export function rehearsalHandlers({ worker, log, isServing }: RehearsalOptions):
 				packingMs: 60,
 				transports: (router) => router.createWebRtcTransport({ webRtcServer: port, enableUdp: true }),
 				sessions: new SessionTable(CONNECT_TIMEOUT_MS),
-				link: LINK_PORTS,
+				link: UNCLAIMED_PORTS,
 				maxDownstreams: 1,
 				log: log.child({}, { level: 'silent' }),
 				emit: () => {},
 			});
 			let programme: SyntheticProgramme | undefined;
 			try {
-				programme = await SyntheticProgramme.start(worker, edge, LINK_PORTS);
+				programme = await SyntheticProgramme.start(worker, edge, UNCLAIMED_PORTS);
 				let done = 0;
 				while (done < joins && !isServing()) {
 					const count = Math.min(AT_ONCE, joins - done);

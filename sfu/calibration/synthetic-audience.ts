@@ -6,6 +6,7 @@ import type { PackingMs } from '../contract/media-types.ts';
 import { edgeKindOf } from '../edge/edge-kind.ts';
 import { EdgeRouter } from '../edge/edge-router.ts';
 import { STAGE_PAYLOAD_TYPE } from '../rtp/opus-codec.ts';
+import { UNCLAIMED_LISTEN_INFO } from '../session/unclaimed-ports.ts';
 import { SYNTHETIC_VOICES } from './synthetic-offer.ts';
 
 /** What Chromium negotiates. */
@@ -69,7 +70,7 @@ async function seat(edge: EdgeRouter, port: number): Promise<void> {
 	const voices = Array.from({ length: SYNTHETIC_VOICES }, (_, index) => index);
 	edge.addTaker(voices);
 	const transport = await edge.router.createPlainTransport({
-		listenInfo: { protocol: 'udp', ip: '127.0.0.1' },
+		listenInfo: UNCLAIMED_LISTEN_INFO,
 		rtcpMux: true,
 		enableSrtp: true,
 		srtpCryptoSuite: CRYPTO_SUITE,

@@ -20,6 +20,7 @@ export interface ShardAssignment {
 	/** Index of the shard on its node: it names the shard's port, and begins its session ids. */
 	index: number;
 	role: ShardRole;
+	/** 0: any that is nobody’s, for runs with nobody. */
 	mediaPort: number;
 	/** Addresses the WebRtcServer listens on, with what clients are told instead. */
 	listenAddresses: { ip: string; announcedAddress?: string }[];

@@ -66,7 +66,7 @@ export async function calibrateShard({ log, busy = () => undefined, gentle = fal
 		await shard.assign({
 			index: 0,
 			role: 'listener',
-			mediaPort: 0, // Any that is free.
+			mediaPort: 0, // Any that is nobody’s.
 			listenAddresses: [{ ip: LOOPBACK }],
 			linkPortMin: 1,
 			linkPortMax: 1,

@@ -1,12 +1,15 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RtpParameters } from '../../sfu/contract/media-types.ts';
+import { calibrateShard } from '../../sfu/supervisor/calibrate-shard.ts';
 import type { Shard } from '../../sfu/supervisor/shard.ts';
 import { Supervisor } from '../../sfu/supervisor/supervisor.ts';
 import { MediaPlane } from '../support/media-plane.ts';
+import { descendantsOf } from '../support/processes.ts';
 import { CHROMIUM_THREE_VOICES } from '../support/sdp-fixtures.ts';
 
 const ROOM = { roomId: 'a-room' };
@@ -15,6 +18,10 @@ const BOB = { ...ROOM, participantId: 'bob' };
 /** Two links with two ends each fit; a third one only when another is really gone. */
 const LINK_PORTS = { linkPortMin: 25_240, linkPortMax: 25_243 };
 const MAX_LISTENERS = 3;
+/** Longer than it had been waited for. */
+const HELD_MS = 2_500;
+/** Linux gives outgoing connections those below. */
+const FIRST_UNCLAIMED = 61_000;
 
 let supervisor: Supervisor;
 let stage: Shard;
@@ -80,6 +87,34 @@ describe('a supervisor', () => {
 		} finally {
 			blocker.close();
 		}
+	});
+
+	it('waits for a port that is about to be free: a dead node’s workers end after it', async () => {
+		const blocker = createSocket('udp4').bind(25_231, '127.0.0.1');
+		await once(blocker, 'listening');
+		const freed = sleep(HELD_MS).then(() => blocker.close());
+		const late = await start(25_230);
+		await freed;
+		await late.close('the test is over', 0);
+	});
+});
+
+describe('runs with nobody', () => {
+	it('take no port that a node or an outgoing connection may be given', async () => {
+		const ports = new Set<number>();
+		const look = setInterval(() => {
+			for (const { pid, command } of descendantsOf(process.pid)) {
+				if (command.includes('worker') && !known.has(pid)) for (const port of portsOf(pid)) ports.add(port);
+			}
+		}, 20);
+		const known = new Set(descendantsOf(process.pid).map(({ pid }) => pid));
+		try {
+			await calibrateShard({ log: pino({ level: 'silent' }), joins: 1, receivers: 10, phaseMs: 100 });
+		} finally {
+			clearInterval(look);
+		}
+		expect(ports.size).toBeGreaterThan(10);
+		expect([...ports].filter((port) => port < FIRST_UNCLAIMED)).toEqual([]);
 	});
 });
 
@@ -239,4 +274,23 @@ function childProcesses(): number[] {
 		.filter((pid) => pid !== '')
 		.map(Number)
 		.toSorted((a, b) => a - b);
+}
+
+/** UDP and TCP ports on which a process listens. */
+function portsOf(pid: number): number[] {
+	try {
+		const sockets = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1]));
+		const lines = ['udp', 'tcp'].flatMap((protocol) => readFileSync(`/proc/${pid}/net/${protocol}`, 'utf8').trim().split('\n').slice(1));
+		return lines.map((line) => line.trim().split(/\s+/)).filter((fields) => sockets.has(fields[9])).map(([, local = '']) => Number.parseInt(local.split(':')[1] ?? '', 16));
+	} catch {
+		return []; // It has ended.
+	}
+}
+
+function linkOf(file: string): string {
+	try {
+		return readlinkSync(file);
+	} catch {
+		return ''; // Closed since it was listed.
+	}
 }
