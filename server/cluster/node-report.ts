@@ -30,7 +30,7 @@ export const ShardReport = Type.Object({
 	maxListeners: Count,
 	/** The busier one of its two processes, of one core: 0 to 1. */
 	cpuRatio: Type.Number({ minimum: 0 }),
-	/** 99th percentile of the last second. */
+	/** The longest in the last second. */
 	eventLoopLagMs: Type.Number({ minimum: 0 }),
 	packetsPerSecond: Type.Number({ minimum: 0 }),
 	/** Of a listener shard whose packing was ever changed by pressure. */

@@ -19,7 +19,7 @@ const SHARD_FIGURES: readonly [name: string, help: string, kind: 'counter' | 'ga
 	['rostrum_shard_join_failures_total', 'Sessions the shard could not seat', 'counter', (stats) => stats.joinsFailedTotal],
 	['rostrum_shard_packets_sent_total', 'RTP packets given to listeners', 'counter', (stats) => stats.packetsSentTotal],
 	['rostrum_shard_packets_received_total', 'RTP packets from speakers or links', 'counter', (stats) => stats.packetsReceivedTotal],
-	['rostrum_shard_event_loop_lag_seconds', 'Event-loop lag of the shard process, 99th percentile of the last second', 'gauge', (stats) => stats.eventLoopLagMs / 1000],
+	['rostrum_shard_event_loop_lag_seconds', 'Event-loop lag of the shard process, the longest of the last second', 'gauge', (stats) => stats.eventLoopLagMs / 1000],
 	['rostrum_shard_node_cpu_ratio', 'CPU of the shard process, of one core', 'gauge', (stats) => stats.nodeCpuRatio],
 	['rostrum_shard_node_rss_bytes', 'Resident memory of the shard process', 'gauge', (stats) => stats.nodeRssBytes],
 	['rostrum_shard_worker_cpu_ratio', 'CPU of the mediasoup worker, of one core', 'gauge', (stats) => stats.workerCpuRatio],

@@ -2,7 +2,7 @@
 export interface ShardEffort {
 	/** The busier one of its two processes, of one core: 0 to 1. */
 	cpuRatio: number;
-	/** 99th percentile. */
+	/** The longest of the last second. */
 	eventLoopLagMs?: number;
 	/** Given to listeners. */
 	packetsPerSecond?: number;

@@ -193,7 +193,7 @@ export interface ShardStats {
 	packetsSentTotal: number;
 	/** Packets that came in from speakers or links. */
 	packetsReceivedTotal: number;
-	/** 99th percentile of the last second. */
+	/** The longest in the last second. */
 	eventLoopLagMs: number;
 	/** Of one core, of the shard's Node process over the last second. */
 	nodeCpuRatio: number;

@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { types } from 'mediasoup';
 import type { ShardStats } from '../contract/shard-protocol.ts';
+import type { LoopLag } from './loop-lag.ts';
 
 const SAMPLE_MS = 1_000;
-/** Each look wakes the process up, so as few as still tell a stall. */
-const LAG_RESOLUTION_MS = 50;
 const PAGE_BYTES = 4_096;
 /** Of a core, either process: from here on what can wait does. */
 const BUSY_RATIO = 0.6;
@@ -17,18 +15,18 @@ export class ShardStatsSampler {
 	readonly #worker: types.Worker;
 	readonly #counts: () => Counts;
 	readonly #report: (stats: ShardStats) => void;
-	readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+	readonly #lag: LoopLag;
 	readonly #timer: NodeJS.Timeout;
 	#lastAtMs = performance.now();
 	#lastNodeCpuUs = cpuUs(process.cpuUsage());
 	#lastWorkerCpuMs = 0;
 	#isBusy = false;
 
-	constructor(worker: types.Worker, counts: () => Counts, report: (stats: ShardStats) => void) {
+	constructor(worker: types.Worker, lag: LoopLag, counts: () => Counts, report: (stats: ShardStats) => void) {
 		this.#worker = worker;
+		this.#lag = lag;
 		this.#counts = counts;
 		this.#report = report;
-		this.#lag.enable();
 		this.#timer = setInterval(() => void this.#sample(), SAMPLE_MS);
 	}
 
@@ -39,7 +37,6 @@ export class ShardStatsSampler {
 
 	close(): void {
 		clearInterval(this.#timer);
-		this.#lag.disable();
 	}
 
 	async #sample(): Promise<void> {
@@ -54,7 +51,7 @@ export class ShardStatsSampler {
 		const workerCpuMs = usage.ru_utime + usage.ru_stime;
 		const stats: ShardStats = {
 			...this.#counts(),
-			eventLoopLagMs: Math.max(0, this.#lag.percentile(99) / 1e6 - LAG_RESOLUTION_MS),
+			eventLoopLagMs: this.#lag.take(),
 			nodeCpuRatio: (nodeCpuUs - this.#lastNodeCpuUs) / 1_000 / elapsedMs,
 			nodeRssBytes: process.memoryUsage.rss(),
 			workerPid: this.#worker.pid,
@@ -62,7 +59,6 @@ export class ShardStatsSampler {
 			workerRssBytes: rssBytes(this.#worker.pid),
 		};
 		this.#isBusy = Math.max(stats.nodeCpuRatio, stats.workerCpuRatio) > BUSY_RATIO;
-		this.#lag.reset();
 		this.#lastAtMs = nowMs;
 		this.#lastNodeCpuUs = nodeCpuUs;
 		this.#lastWorkerCpuMs = workerCpuMs;

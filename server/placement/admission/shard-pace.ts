@@ -9,7 +9,7 @@ export interface ShardPaceOptions {
 export interface ShardStrain {
 	/** The busier one of its two processes, of one core: 0 to 1. */
 	cpuRatio: number;
-	/** 99th percentile. */
+	/** The longest of the last second. */
 	eventLoopLagMs: number;
 }
 
