@@ -5,6 +5,8 @@ import { figure } from '../support/figure.ts';
 import { RedisServer } from '../support/redis/redis-server.ts';
 
 const TAKEOVER_MS = 3_000;
+/** Nobody has to wait for silence: 1.3 s as a rule, by heartbeats and tries of half a second each. */
+const GIVEN_UP_MS = 2_000;
 
 describe('homes of rooms, in processes of their own over a real redis-server', () => {
 	let redis: RedisServer;
@@ -62,7 +64,7 @@ describe('homes of rooms, in processes of their own over a real redis-server', (
 		home.tell({ release: 'hall' });
 		const { node, gained } = await nextHome(releasedMs);
 		figure('release to the next home', gained.atMs - releasedMs);
-		expect(gained.atMs - releasedMs).toBeLessThan(1_500);
+		expect(gained.atMs - releasedMs).toBeLessThan(GIVEN_UP_MS);
 
 		others = nodes.filter((other) => other !== node);
 		const closedMs = performance.now();

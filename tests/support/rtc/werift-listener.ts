@@ -69,6 +69,11 @@ export class WeriftListener extends EventEmitter<WeriftListenerEvents> {
 		return this.#connection.connectionState;
 	}
 
+	/** Of the pair of candidates that media flow over: `udp` or `tcp`. */
+	get transport(): string | undefined {
+		return this.#connection.iceTransports[0]?.connection.nominated?.remoteCandidate.transport;
+	}
+
 	/** Audio of this speaker from now on. */
 	async heard(csrc: number): Promise<HeardPacket> {
 		const signal = AbortSignal.timeout(WAIT_MS);
