@@ -14,6 +14,7 @@ import { longSpeech } from '../support/speech/speech.ts';
 const ADMIN = 'an-admin-token-of-more-than-32-characters';
 const LISTENER_SHARDS = 4;
 const LINGER_MS = 2_000;
+const AT_EASE_LAG_MS = 20;
 const LISTENERS = 8;
 const ROOM = 'announcement';
 /** Until the doors: with time for the edges to outlast their linger. */
@@ -97,6 +98,9 @@ describe('an event with a time', () => {
 
 	it('spreads early listeners over those shards, and makes nothing at all when it goes live', async () => {
 		const warm = edges();
+		// A shard that a busy machine has just held up is passed over for a moment, and rightly so.
+		const lagMs = () => Math.max(...warm.map((shard) => node.supervisor.shard(shard)?.stats?.eventLoopLagMs ?? Infinity));
+		await expect.poll(lagMs, { timeout: 15_000, interval: 100 }).toBeLessThan(AT_EASE_LAG_MS);
 		const shards: number[] = [];
 		const listeners = await Promise.all(
 			Array.from({ length: LISTENERS }, () =>
