@@ -10,7 +10,6 @@ import type { LinkPorts } from '../link/link-ports.ts';
 import { Origin } from '../stage/origin.ts';
 import { spareShare } from '../edge/spare-rows.ts';
 import { HeldUp } from './held-up.ts';
-import { LoopLag } from './loop-lag.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { ShardHandlers } from './request-server.ts';
 import { MediaProbes } from '../session/media-probe.ts';
@@ -38,7 +37,6 @@ interface Assigned extends ShardAssignment {
 	sessions: SessionTable;
 	nodeWatch: NodeWatch;
 	heldUp: HeldUp;
-	lag: LoopLag;
 }
 
 /** All rooms' parts on this shard, and the requests that reach them. */
@@ -79,8 +77,7 @@ export class ShardHost {
 				throw new SfuError('wrong_role', 'this shard has its assignment already');
 			}
 			const server = await openWebRtcServer(this.#worker, assignment);
-			const lag = new LoopLag(TICK_MS[assignment.role]);
-			const sampler = new ShardStatsSampler(this.#worker, lag, () => this.#counts(), (stats) => this.#emit('shard.stats', stats));
+			const sampler = new ShardStatsSampler(this.#worker, TICK_MS[assignment.role], () => this.#counts(), (stats) => this.#emit('shard.stats', stats));
 			this.#assigned = {
 				...assignment,
 				sampler,
@@ -88,7 +85,6 @@ export class ShardHost {
 				sessions: new SessionTable(assignment.connectTimeoutMs),
 				nodeWatch: new NodeWatch(assignment.nodeSilenceMs, TICK_MS[assignment.role]),
 				heldUp: new HeldUp(TICK_MS[assignment.role]),
-				lag,
 			};
 			this.#ticker = setInterval(() => this.#tick(), TICK_MS[assignment.role]);
 			return {};
@@ -317,7 +313,7 @@ export class ShardHost {
 
 	#tick(): void {
 		const nowMs = performance.now();
-		this.#assigned?.lag.tick(nowMs);
+		this.#assigned?.sampler.tick(nowMs);
 		if (this.#assigned?.heldUp.tick(nowMs) !== true) {
 			for (const origin of this.#origins.values()) {
 				origin.tick(nowMs);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { types } from 'mediasoup';
 import type { ShardStats } from '../contract/shard-protocol.ts';
-import type { LoopLag } from './loop-lag.ts';
+import { LoopLag } from './loop-lag.ts';
 
 const SAMPLE_MS = 1_000;
 const PAGE_BYTES = 4_096;
@@ -22,9 +22,9 @@ export class ShardStatsSampler {
 	#lastWorkerCpuMs = 0;
 	#isBusy = false;
 
-	constructor(worker: types.Worker, lag: LoopLag, counts: () => Counts, report: (stats: ShardStats) => void) {
+	constructor(worker: types.Worker, tickMs: number, counts: () => Counts, report: (stats: ShardStats) => void) {
 		this.#worker = worker;
-		this.#lag = lag;
+		this.#lag = new LoopLag(tickMs);
 		this.#counts = counts;
 		this.#report = report;
 		this.#timer = setInterval(() => void this.#sample(), SAMPLE_MS);
@@ -33,6 +33,11 @@ export class ShardStatsSampler {
 	/** By the last second. */
 	get isBusy(): boolean {
 		return this.#isBusy;
+	}
+
+	/** Called at each tick of the shard. */
+	tick(nowMs: number): void {
+		this.#lag.tick(nowMs);
 	}
 
 	close(): void {
