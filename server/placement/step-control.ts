@@ -28,10 +28,13 @@ const MARGIN = 0.9;
 /** Below this part of the mark it may be possible to go back although it is not certain: then that is tried, seldom. */
 const EASY = 0.8;
 const TRIAL_MS = 60_000;
-/** A rise within this time after a step down shows that it was a mistake: both waits double. */
-const REGRET_MS = 60_000;
+/**
+ * A step down was right if it holds so many times as long as was waited for it. A rise before that shows that it was a mistake:
+ * both waits double. Close to the mark it is only chance that makes two looks in a row, and that may take minutes.
+ */
+const HOLDS = 10;
 const MAX_REGRETS = 5;
-/** So long after the last mistake they count no more. */
+/** So long after the last mistake one of them is forgiven, and the next after as long again. */
 const FORGIVEN_MS = 900_000;
 
 /**
@@ -46,7 +49,8 @@ export class StepControl {
 	#pressedLooks = 0;
 	#calmSinceMs: number | undefined;
 	#easySinceMs: number | undefined;
-	#fellMs = Number.NEGATIVE_INFINITY;
+	/** A rise before this time shows that the last step down was a mistake. */
+	#regretUntilMs = Number.NEGATIVE_INFINITY;
 	#regrets = 0;
 	#regretMs = 0;
 	#atItsEnd = false;
@@ -93,7 +97,7 @@ export class StepControl {
 			this.#atItsEnd ||= this.#pressedLooks >= PRESSED_LOOKS;
 			return undefined;
 		}
-		if (nowMs - this.#fellMs < REGRET_MS) {
+		if (nowMs < this.#regretUntilMs) {
 			this.#regrets = Math.min(MAX_REGRETS, this.#regrets + 1);
 			this.#regretMs = nowMs;
 		}
@@ -105,14 +109,17 @@ export class StepControl {
 		if (this.#step === 0) {
 			return undefined;
 		}
-		if (nowMs - this.#regretMs > FORGIVEN_MS) {
-			this.#regrets = 0;
+		if (this.#regrets > 0 && nowMs - this.#regretMs > FORGIVEN_MS) {
+			this.#regrets--;
+			this.#regretMs = nowMs;
 		}
 		const patience = 2 ** this.#regrets;
-		const isDue = (sinceMs: number | undefined, waitMs: number) => sinceMs !== undefined && nowMs - sinceMs >= waitMs * patience;
-		const why = isDue(this.#calmSinceMs, CALM_MS) ? 'calm' : isDue(this.#easySinceMs, TRIAL_MS) ? 'trial' : undefined;
+		const calmMs = CALM_MS * patience;
+		const trialMs = TRIAL_MS * patience;
+		const isDue = (sinceMs: number | undefined, waitMs: number) => sinceMs !== undefined && nowMs - sinceMs >= waitMs;
+		const why = isDue(this.#calmSinceMs, calmMs) ? 'calm' : isDue(this.#easySinceMs, trialMs) ? 'trial' : undefined;
 		if (why) {
-			this.#fellMs = nowMs;
+			this.#regretUntilMs = nowMs + HOLDS * (why === 'calm' ? calmMs : trialMs);
 			this.#change(this.#step - 1, nowMs);
 		}
 		return why;

@@ -115,42 +115,49 @@ describe('the pressure ladder', () => {
 		expect(node.ladder.shard(1)).toEqual({ level: 0, packingFloorMs: 20 });
 	});
 
+	/** Load at a packing, of 1 that a shard can do; `fixedPart` of it, at 20 ms, does not go with packets. */
+	const loadAt = ({ load, fixedPart }: { load: number; fixedPart: number }, packingMs: number) => load * (fixedPart + ((1 - fixedPart) * 20) / packingMs);
+
+	const audience = fc.record({ load: fc.double({ min: 0.2, max: 4, noNaN: true }), fixedPart: fc.double({ min: 0, max: 1, noNaN: true }), noise: fc.double({ min: 0, max: 0.06, noNaN: true }), seed: fc.nat() });
+	/** One that some packing brings so close to the mark that chance alone says on which side of it a second is. */
+	const borderline = fc.tuple(audience, fc.constantFrom(20, 40, 60, 120), fc.double({ min: -1.5, max: 1.5, noNaN: true })).map(([of, packingMs, off]) => ({ ...of, load: (0.7 * (1 + off * of.noise)) / loadAt({ ...of, load: 1 }, packingMs) }));
+
 	it('stands still for a constant audience, whatever part of the load packing relieves', () => {
 		fc.assert(
-			fc.property(
-				fc.record({
-					load: fc.double({ min: 0.2, max: 4, noNaN: true }),
-					/** Of the load at 20 ms, what does not go with packets. */
-					fixedPart: fc.double({ min: 0, max: 1, noNaN: true }),
-					noise: fc.double({ min: 0, max: 0.06, noNaN: true }),
-					seed: fc.nat(),
-				}),
-				({ load, fixedPart, noise, seed }) => {
-					const random = seeded(seed);
-					const node = new Node();
-					const at = (floor: number) => load * (fixedPart + ((1 - fixedPart) * 20) / floor);
-					let floorBefore: PackingMs = 20;
-					node.run(600, (floor) => {
-						// A second's figures are of the packing before and after alike.
-						const value = ((at(floorBefore) + at(floor)) / 2) * (1 + (random() * 2 - 1) * noise);
-						floorBefore = floor;
-						return { cpuRatio: Math.min(1, value) };
-					});
-					const packing = node.changes.filter(({ shard: of }) => of === 1);
-					expect(packing.length).toBeLessThanOrEqual(12);
-					expect(packing.filter(({ second }) => second > 300).length).toBeLessThanOrEqual(4);
-					if (load * (1 + noise) < 0.7) {
-						expect(packing).toEqual([]);
-					}
-					if (load * (1 - noise) > 0.75) {
-						expect(packing[0]?.second).toBeLessThanOrEqual(2);
-						// It never rests at a step that leaves it pressed while there is more to give.
-						const rest = at(node.floor);
-						expect(rest < 0.7 * (1 + noise) || node.floor === 120 || packing.at(-1)!.second > 590).toBe(true);
-					}
-				},
-			),
-			{ numRuns: 400 },
+			fc.property(fc.oneof(audience, borderline), ({ load, fixedPart, noise, seed }) => {
+				const random = seeded(seed);
+				const node = new Node();
+				const at = (packingMs: number) => loadAt({ load, fixedPart }, packingMs);
+				let floorBefore: PackingMs = 20;
+				node.run(3_600, (floor) => {
+					// A second's figures are of the packing before and after alike.
+					const value = ((at(floorBefore) + at(floor)) / 2) * (1 + (random() * 2 - 1) * noise);
+					floorBefore = floor;
+					return { cpuRatio: Math.min(1, value) };
+				});
+				const packing = node.changes.filter(({ shard: of }) => of === 1);
+				// A trial a minute, and its mistake, would be 116. Waits that double with each mistake, one of which is forgiven in 15 minutes: 7 trials.
+				expect(packing.length).toBeLessThanOrEqual(20);
+				if (load * (1 + noise) < 0.7) {
+					expect(packing).toEqual([]);
+				}
+				if (load * (1 - noise) > 0.75) {
+					expect(packing[0]?.second).toBeLessThanOrEqual(2);
+					// It never rests at a step that leaves it pressed while there is more to give.
+					const rest = at(node.floor);
+					expect(rest < 0.7 * (1 + noise) || node.floor === 120 || packing.at(-1)!.second > 3_590).toBe(true);
+				}
+			}),
+			{ numRuns: 400, examples: [[{ load: 1.33706969373049, fixedPart: 0, noise: 0.06, seed: 2_139_985_137 }]] },
 		);
+	});
+
+	it('takes a step back for a mistake that fails only after minutes, and waits twice as long for the next', () => {
+		const node = new Node().run(3, () => ({ cpuRatio: 1 })).run(70, () => ({ cpuRatio: 0.5 }));
+		expect(node.story.at(-1)).toBe('65 s: packing 60, trial');
+		node.run(150, () => ({ cpuRatio: 0.65 })).run(2, () => ({ cpuRatio: 0.75 }));
+		expect(node.story.at(-1)).toBe('225 s: packing 120, processor');
+		node.run(200, () => ({ cpuRatio: 0.5 }));
+		expect(node.story.at(-1)).toBe('347 s: packing 60, trial');
 	});
 });
