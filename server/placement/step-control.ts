@@ -100,6 +100,8 @@ export class StepControl {
 		if (nowMs < this.#regretUntilMs) {
 			this.#regrets = Math.min(MAX_REGRETS, this.#regrets + 1);
 			this.#regretMs = nowMs;
+			// One step down is one mistake, however many steps up an audience that grows takes after it.
+			this.#regretUntilMs = Number.NEGATIVE_INFINITY;
 		}
 		this.#change(next, nowMs);
 		return 'rise';

@@ -160,4 +160,15 @@ describe('the pressure ladder', () => {
 		node.run(200, () => ({ cpuRatio: 0.5 }));
 		expect(node.story.at(-1)).toBe('347 s: packing 60, trial');
 	});
+
+	it('counts one mistake for one step back, however many steps an audience that grows takes after it', () => {
+		const node = new Node().run(2, () => ({ cpuRatio: 0.8 })).run(20, () => ({ cpuRatio: 0.2 }));
+		expect(node.story).toEqual(['2 s: packing 40, processor', '14 s: packing 20, calm']);
+		node.run(20, () => ({ cpuRatio: 0.8 }));
+		expect(node.floor).toBe(120);
+		const calmFrom = node.second;
+		node.run(60, () => ({ cpuRatio: 0.1 }));
+		// Twice the usual ten seconds, and not eight times.
+		expect(node.changes.find(({ shard: of, second }) => of === 1 && second > calmFrom)!.second - calmFrom).toBe(21);
+	});
 });
