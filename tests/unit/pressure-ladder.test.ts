@@ -138,17 +138,18 @@ describe('the pressure ladder', () => {
 				const packing = node.changes.filter(({ shard: of }) => of === 1);
 				// A trial a minute, and its mistake, would be 116. Waits that double with each mistake, one of which is forgiven in 15 minutes: 7 trials.
 				expect(packing.length).toBeLessThanOrEqual(20);
-				if (load * (1 + noise) < 0.7) {
+				// Rounding may put what is a hair below the mark on it.
+				if (load * (1 + noise) < 0.7 - 1e-9) {
 					expect(packing).toEqual([]);
 				}
 				if (load * (1 - noise) > 0.75) {
 					expect(packing[0]?.second).toBeLessThanOrEqual(2);
 					// It never rests at a step that leaves it pressed while there is more to give.
 					const rest = at(node.floor);
-					expect(rest < 0.7 * (1 + noise) || node.floor === 120 || packing.at(-1)!.second > 3_590).toBe(true);
+					expect(rest < 0.7 * (1 + noise) + 1e-9 || node.floor === 120 || packing.at(-1)!.second > 3_590).toBe(true);
 				}
 			}),
-			{ numRuns: 400, examples: [[{ load: 1.33706969373049, fixedPart: 0, noise: 0.06, seed: 2_139_985_137 }]] },
+			{ numRuns: 400, examples: [[{ load: 1.33706969373049, fixedPart: 0, noise: 0.06, seed: 2_139_985_137 }], [{ load: 0.6999999999999998, fixedPart: 0.0000012, noise: 0, seed: 0 }]] },
 		);
 	});
 
