@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { OVERFLOW_LAG_MS } from '../../sfu/contract/overflow-lag.ts';
 import type { OverflowFragment, ParamsOf, ShardEventName, ShardEvents } from '../../sfu/contract/shard-protocol.ts';
 import type { Supervisor } from '../../sfu/supervisor/supervisor.ts';
+import { firstNumbers } from './first-numbers.ts';
 import type { StreamSource } from './room-stream.ts';
 import { type Generation, SEGMENT_MS } from './segments.ts';
 import { STALE_MS, type StreamWindow } from './stream-window.ts';
@@ -14,6 +15,8 @@ export interface TapMedia {
 
 export interface HomeSourceOptions {
 	roomId: string;
+	/** Of the room, of the epoch, ms. */
+	createdAtMs: number;
 	/** This node's fencing token for the room. */
 	epoch: number;
 	window: StreamWindow;
@@ -42,10 +45,6 @@ const RETRY_MAX_MS = 3_000;
 const SILENT_MS = 15_000;
 /** Silence before the first sound, which is encoded at once: a player has a whole segment to begin with. */
 const LEAD_MS = SEGMENT_MS + OVERFLOW_LAG_MS;
-/** Numbers of segments go with time, so that they never fall; those of each home in turn are this much ahead. */
-const EPOCH_STEP = 8;
-/** Discontinuities are counted from here on, in seconds: there is never more than one in a second. */
-const COUNTING_SINCE_MS = Date.UTC(2026, 0, 1);
 
 /** Keeps a room's overflow stream going at its home: a tap on one of the node's listener shards, and another one when that goes. */
 export class HomeSource implements StreamSource {
@@ -58,6 +57,7 @@ export class HomeSource implements StreamSource {
 	#retryAtMs = -Infinity;
 	#encoder = -1;
 	#generation: Generation | undefined;
+	#firstMsn = 0;
 	#closed = false;
 
 	constructor(options: HomeSourceOptions) {
@@ -161,7 +161,7 @@ export class HomeSource implements StreamSource {
 
 	#onFragment(index: number, { roomId, streamId, encoder, init, data, startMs, durationMs }: OverflowFragment): void {
 		const tap = this.#tap;
-		const { window, epoch, now, newId, onPart, onRestart } = this.#options;
+		const { window, createdAtMs, epoch, now, newId, onPart, onRestart } = this.#options;
 		if (roomId !== this.#options.roomId || streamId !== tap?.streamId || index !== tap.shard) {
 			return;
 		}
@@ -173,11 +173,13 @@ export class HomeSource implements StreamSource {
 			}
 			this.#encoder = encoder;
 			const after = window.position?.discontinuity;
-			const discontinuity = after === undefined ? Math.max(0, Math.floor((now() - COUNTING_SINCE_MS) / 1_000)) : after + 1;
+			const first = firstNumbers(now(), createdAtMs, epoch);
+			this.#firstMsn = first.msn;
+			const discontinuity = after === undefined ? first.discontinuity : after + 1;
 			this.#generation = { id: newId(), discontinuity, init: Buffer.from(init) };
 		}
 		if (this.#generation && encoder === this.#encoder) {
-			window.append(this.#generation, { data: Buffer.from(data), startMs, durationMs }, Math.floor(now() / SEGMENT_MS) + EPOCH_STEP * epoch);
+			window.append(this.#generation, { data: Buffer.from(data), startMs, durationMs }, this.#firstMsn);
 			onPart();
 		}
 	}

@@ -233,7 +233,7 @@ export class Overflow {
 	}
 
 	#sourceFor(stream: RoomStream): StreamSource {
-		const { homes, view, peers, media, supervisor, config, now, randomId, schedule } = this.#options;
+		const { homes, rooms, view, peers, media, supervisor, config, now, randomId, schedule } = this.#options;
 		const { roomId, window } = stream;
 		const log = this.#log.child({ room: roomId });
 		stream.refuse(undefined);
@@ -253,8 +253,9 @@ export class Overflow {
 			return { kind: 'home', look() {}, close() {} };
 		}
 		this.#options.onStarted?.(roomId);
+		const room = rooms.get(roomId);
 		return new HomeSource({
-			roomId, epoch, window, media, supervisor, now, log,
+			roomId, createdAtMs: room === undefined ? now() : Date.parse(room.createdAt), epoch, window, media, supervisor, now, log,
 			encoding: { ffmpegPath: config.ffmpegPath, bitrateKbps: config.bitrateKbps },
 			newId: () => randomId().toLowerCase().replace(/[^a-z0-9]/g, '').slice(0, 12),
 			onPart: () => void this.#parts.encoded++,

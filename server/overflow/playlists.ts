@@ -19,7 +19,7 @@ export function mediaObjectOf(name: string): MediaObject | undefined {
 	if (init?.[1] !== undefined) {
 		return { kind: 'init', generation: init[1] };
 	}
-	const media = /^([1-9]\d{0,11})(?:\.(\d{1,2}))?-([a-z0-9]{1,32})\.m4s$/.exec(name);
+	const media = /^([1-9]\d{0,14})(?:\.(\d{1,2}))?-([a-z0-9]{1,32})\.m4s$/.exec(name);
 	const [, msn, part, generation] = media ?? [];
 	if (generation === undefined) {
 		return undefined;

@@ -145,7 +145,7 @@ export function registerHlsRoutes(instance: FastifyInstance, { deps, bans }: Rou
 /** @throws DomainError `invalid_request` */
 function readDirectives({ _HLS_msn: msn, _HLS_part: part }: { _HLS_msn?: string; _HLS_part?: string }): { msn: number; part?: number } | undefined {
 	for (const value of [msn, part]) {
-		if (value !== undefined && !/^\d{1,12}$/.test(value)) throw new DomainError('invalid_request', '_HLS_msn and _HLS_part are whole numbers');
+		if (value !== undefined && !/^\d{1,15}$/.test(value)) throw new DomainError('invalid_request', '_HLS_msn and _HLS_part are whole numbers');
 	}
 	if (msn === undefined) {
 		if (part !== undefined) throw new DomainError('invalid_request', '_HLS_part needs _HLS_msn');
