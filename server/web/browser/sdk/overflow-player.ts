@@ -3,6 +3,7 @@ import { DueTimer } from './due-timer.ts';
 import { Emitter } from './emitter.ts';
 import { openHls, type HlsSource, type OpenHls } from './hls-source.ts';
 import { applyLoudness, type Loudness } from './loudness.ts';
+import { PlayProgress } from './play-progress.ts';
 import { unlock } from './unlock.ts';
 
 /** `failing`: it was wanted and is not heard; it goes on trying by itself. */
@@ -39,7 +40,7 @@ export class OverflowPlayer extends Emitter<OverflowEvents> {
 	#run = 0;
 	#attempt = 0;
 	#looking: ReturnType<typeof setInterval> | undefined;
-	#position = 0;
+	#progress = new PlayProgress(0, 0);
 	#movedAtMs = 0;
 	/** It has sounded since it began last. */
 	#sounded = false;
@@ -145,7 +146,7 @@ export class OverflowPlayer extends Emitter<OverflowEvents> {
 				return;
 			}
 			this.#source = source;
-			this.#position = this.#element.currentTime;
+			this.#progress = new PlayProgress(this.#element.currentTime, performance.now());
 			this.play();
 		} catch {
 			// Not even what plays it could be loaded.
@@ -166,19 +167,16 @@ export class OverflowPlayer extends Emitter<OverflowEvents> {
 		source?.close();
 	}
 
-	/** Whether it goes on can be told from its position alone: events differ from browser to browser. */
 	#look(): void {
 		if (this.#source === undefined) {
 			return;
 		}
 		const nowMs = performance.now();
 		const { currentTime, paused } = this.#element;
-		const step = currentTime - this.#position;
-		this.#position = currentTime;
-		if (step !== 0) {
+		const progress = this.#progress.look(currentTime, nowMs);
+		if (progress !== 'still') {
 			this.#movedAtMs = nowMs;
-			// Longer steps are jumps to the live edge, in which nothing sounds.
-			if (!paused && step > 0 && step < 1) {
+			if (progress === 'heard' && !paused) {
 				this.#sounded = true;
 				this.#attempt = 0;
 				this.#become('playing');
