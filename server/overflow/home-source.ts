@@ -15,7 +15,7 @@ export interface TapMedia {
 
 export interface HomeSourceOptions {
 	roomId: string;
-	/** Of the room, of the epoch, ms. */
+	/** When the room was made, milliseconds since 1970. */
 	createdAtMs: number;
 	/** This node's fencing token for the room. */
 	epoch: number;

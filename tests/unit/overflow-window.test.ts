@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { answerFollower } from '../../server/overflow/follow-source.ts';
 import { firstNumbers } from '../../server/overflow/first-numbers.ts';
+import { answerFollower } from '../../server/overflow/follow-source.ts';
 import { mediaObjectOf, partName, renderMasterPlaylist, withToken } from '../../server/overflow/playlists.ts';
 import { RequestRates } from '../../server/overflow/request-rates.ts';
 import { RoomStream } from '../../server/overflow/room-stream.ts';
@@ -185,13 +185,13 @@ describe('what a stream counts from when nobody knows where it stood', () => {
 	const HOUR_MS = 3_600_000;
 	const YEAR_MS = 365 * 24 * HOUR_MS;
 	/** As Redis gives it to a room that it does not know: milliseconds since the start of 2025. */
-	const fenceAt = (nowMs: number) => nowMs - Date.UTC(2025, 0, 1);
+	const epochAt = (nowMs: number) => nowMs - Date.UTC(2025, 0, 1);
 
 	it('is above what another home gave a minute before, and what a home that ran ahead of time gave', () => {
 		fc.assert(
-			fc.property(fc.integer({ min: 0, max: YEAR_MS }), fc.integer({ min: 60_000, max: YEAR_MS }), fc.integer({ min: 1, max: 1e9 }), (ageMs, laterMs, fence) => {
-				const before = firstNumbers(START_MS + ageMs, START_MS, fence);
-				const after = firstNumbers(START_MS + ageMs + laterMs, START_MS, fence + 1);
+			fc.property(fc.integer({ min: 0, max: YEAR_MS }), fc.integer({ min: 60_000, max: YEAR_MS }), fc.integer({ min: 1, max: 1e9 }), (ageMs, laterMs, epoch) => {
+				const before = firstNumbers(START_MS + ageMs, START_MS, epoch);
+				const after = firstNumbers(START_MS + ageMs + laterMs, START_MS, epoch + 1);
 				expect(after.discontinuity).toBeGreaterThan(before.discontinuity);
 				expect(after.msn).toBeGreaterThanOrEqual(before.msn + Math.floor(laterMs / 2_048) + 8);
 			}),
@@ -201,14 +201,14 @@ describe('what a stream counts from when nobody knows where it stood', () => {
 	it('is a discontinuity that a player can count to with each playlist', () => {
 		expect(firstNumbers(START_MS, START_MS, 1).discontinuity).toBe(0);
 		expect(firstNumbers(START_MS + 7 * 24 * HOUR_MS, START_MS, 1).discontinuity).toBeLessThan(20_000);
-		expect(firstNumbers(START_MS + YEAR_MS, START_MS, fenceAt(START_MS)).discontinuity).toBeLessThan(600_000);
+		expect(firstNumbers(START_MS + YEAR_MS, START_MS, epochAt(START_MS)).discontinuity).toBeLessThan(600_000);
 		// A clock that was put back, or that of another node.
 		expect(firstNumbers(START_MS - HOUR_MS, START_MS, 1).discontinuity).toBe(0);
 	});
 
 	it('is in names that are understood for a century', () => {
 		const nowMs = Date.UTC(2126, 0, 1);
-		const { msn } = firstNumbers(nowMs, START_MS, fenceAt(nowMs));
+		const { msn } = firstNumbers(nowMs, START_MS, epochAt(nowMs));
 		expect(Number.isSafeInteger(msn)).toBe(true);
 		expect(mediaObjectOf(partName(msn, 3, 'abc'))).toEqual({ kind: 'part', msn, part: 3, generation: 'abc' });
 	});
